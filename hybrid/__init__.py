@@ -1,0 +1,1 @@
+"""Classical separation: one method per module, each a Prior and a Separator."""
