@@ -6,7 +6,6 @@ from functools import cached_property
 
 import numpy as np
 import scipy.fft
-import scipy.signal
 from numpy.typing import NDArray
 
 from unstir.errors import SettingsError
@@ -68,11 +67,12 @@ class StftConfig:
 
     def frequencies_hz(self, sample_rate: int) -> NDArray[np.float64]:
         """Return the center of every bin in hertz, shape (bins,)."""
-        return np.fft.rfftfreq(self.n_fft, 1 / sample_rate)
+        return np.asarray(np.fft.rfftfreq(self.n_fft, 1 / sample_rate), np.float64)
 
 
 def _window(n_fft: int) -> NDArray[np.float32]:
-    return np.asarray(scipy.signal.get_window("hann", n_fft), np.float32)
+    """Return the periodic Hann window, whose shifted squares add up to a constant."""
+    return np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft), np.float32)
 
 
 def stft(waveform: Waveform, config: StftConfig) -> Spectrogram:
@@ -173,7 +173,7 @@ class Spectrum:
     def magnitude(self) -> NDArray[np.float32]:
         """Root mean square over the channels, shape (bins, frames): what linked masks look at."""
         power = np.mean(self.cells.real**2 + self.cells.imag**2, axis=0)
-        return np.sqrt(power, dtype=np.float32)
+        return np.asarray(np.sqrt(power), np.float32)
 
     @cached_property
     def frequencies_hz(self) -> NDArray[np.float64]:
@@ -183,7 +183,7 @@ class Spectrum:
     @property
     def n_frames(self) -> int:
         """Number of frames."""
-        return self.cells.shape[2]
+        return int(self.cells.shape[2])
 
 
 EvidenceOf = Callable[[Spectrum, State | None], Evidence]
@@ -304,7 +304,7 @@ def consistent(mix: Mixture, estimates: Stems) -> Stems:
 
 
 def cut(mix: Mixture, evidence_of: EvidenceOf, state: State | None) -> Stems:
-    """Return the stems that a prior's masks cut out of the mix, shared evenly where it is silent."""
+    """Return the stems that a prior's masks cut out of the mix."""
     spectrum = analyze(mix)
     return render(spectrum, settle(evidence_of(spectrum, state)))
 

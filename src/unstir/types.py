@@ -74,12 +74,12 @@ class Mixture:
     @property
     def n_channels(self) -> int:
         """Number of channels."""
-        return self.waveform.shape[0]
+        return int(self.waveform.shape[0])
 
     @property
     def n_samples(self) -> int:
         """Number of samples per channel."""
-        return self.waveform.shape[1]
+        return int(self.waveform.shape[1])
 
     @property
     def duration_s(self) -> float:

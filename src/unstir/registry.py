@@ -1,0 +1,206 @@
+"""Names to methods: ours, and those that other packages bring through entry points.
+
+A method joins by one row here, or by an entry point of the group ``unstir.methods`` that
+loads to a `Method`. Everything else (commands, reports, the promises in the tests) takes
+it from there.
+"""
+
+import dataclasses
+import hashlib
+import importlib
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.resources import files
+from typing import Any, Literal
+
+from unstir.errors import SettingsError, UnknownNameError
+from unstir.types import STEM_SETS, Separator
+
+ENTRY_POINT_GROUP = "unstir.methods"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Method:
+    """What is known of a method before it is loaded.
+
+    Parameters
+    ----------
+    name : str
+        What the user types.
+    target : str
+        ``"module:Class"``; called with ``stems`` and, if it has such a field, ``seed``.
+    kind : {"control", "classical", "neural", "hybrid"}
+        Where it belongs.
+    summary : str
+        What it is, in a few words.
+    stem_sets : tuple of str
+        Names of the stem sets it can give.
+    min_channels : int
+        Channels that have to be looked at together.
+    needs : str
+        What it needs beyond a mix; empty if nothing.
+    weights : tuple of str
+        Files of trained parameters, each ``"package/file"``.
+    weights_license : str
+        Licence of the weights; empty if there are none.
+    """
+
+    name: str
+    target: str
+    kind: Literal["control", "classical", "neural", "hybrid"]
+    summary: str
+    stem_sets: tuple[str, ...] = ("film", "song")
+    min_channels: int = 1
+    needs: str = ""
+    weights: tuple[str, ...] = ()
+    weights_license: str = ""
+
+
+_OURS = (
+    Method(
+        "mixture",
+        "unstir.hybrid.controls:Unprocessed",
+        "control",
+        "do nothing: every stem is the mix, evenly shared",
+    ),
+    Method(
+        "oracle",
+        "unstir.hybrid.controls:Oracle",
+        "control",
+        "ideal ratio masks from the true stems",
+        needs="references",
+    ),
+    Method(
+        "midside",
+        "unstir.hybrid.midside:MidSide",
+        "classical",
+        "center extraction from inter-channel likeness",
+        min_channels=2,
+    ),
+    Method(
+        "ica",
+        "unstir.hybrid.ica:Ica",
+        "classical",
+        "FastICA on the channels, per band",
+        min_channels=2,
+    ),
+)
+
+
+@cache
+def methods() -> Mapping[str, Method]:
+    """Return every method by name, ours first.
+
+    Raises
+    ------
+    SettingsError
+        If another package brings a name that is taken, or something else than a `Method`.
+
+    Examples
+    --------
+    >>> methods()["midside"].min_channels
+    2
+    """
+    found = {method.name: method for method in _OURS}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        method = point.load()
+        if not isinstance(method, Method):
+            raise SettingsError(
+                f"the entry point {point.value!r} gives a {type(method).__name__}; "
+                "an unstir.registry.Method is wanted"
+            )
+        if method.name in found:
+            raise SettingsError(
+                f"the entry point {point.value!r} brings a method named {method.name!r}, "
+                "which is taken; uninstall one of the two packages"
+            )
+        found[method.name] = method
+    return found
+
+
+def find(name: str) -> Method:
+    """Return the method of that name.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none; the message lists what there is.
+    """
+    try:
+        return methods()[name]
+    except KeyError:
+        raise UnknownNameError(
+            f"there is no method {name!r}; choose from {', '.join(methods())}"
+        ) from None
+
+
+def stem_set(name: str) -> tuple[str, ...]:
+    """Return the stems of a set.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no set of that name.
+
+    Examples
+    --------
+    >>> stem_set("song")
+    ('vocals', 'accompaniment')
+    """
+    try:
+        return STEM_SETS[name]
+    except KeyError:
+        raise UnknownNameError(
+            f"there is no stem set {name!r}; choose from {', '.join(STEM_SETS)}"
+        ) from None
+
+
+def make(name: str, stems: str = "film", *, seed: int = 0, **options: Any) -> Separator:
+    """Return a method, ready to separate.
+
+    Parameters
+    ----------
+    name : str
+        As `methods` lists it.
+    stems : str
+        A stem set.
+    seed : int
+        Passed on to methods that have one.
+    **options
+        Other fields of the method.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such method or stem set, or the method cannot give that set.
+
+    Examples
+    --------
+    >>> make("midside", "song").stems
+    ('vocals', 'accompaniment')
+    """
+    method = find(name)
+    wanted = stem_set(stems)
+    if stems not in method.stem_sets:
+        raise UnknownNameError(
+            f"{name} cannot give the stem set {stems!r}; it gives {', '.join(method.stem_sets)}"
+        )
+    module, _, attribute = method.target.partition(":")
+    build = getattr(importlib.import_module(module), attribute)
+    if "seed" in {field.name for field in dataclasses.fields(build)}:
+        options["seed"] = seed
+    separator = build(stems=wanted, **options)
+    assert isinstance(separator, Separator)
+    return separator
+
+
+def weights_digest(method: Method) -> str:
+    """Return a SHA-256 over the method's weight files; empty if it has none."""
+    if not method.weights:
+        return ""
+    digest = hashlib.sha256()
+    for name in method.weights:
+        room, _, file = name.rpartition("/")
+        digest.update(files(room).joinpath(file).read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,303 @@
+"""One separation, planned and done stage by stage: read, learn, separate, write."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unstir import __version__
+from unstir.audio import open_audio, probe
+from unstir.channels import Group, Routed, groups, lfe_stem
+from unstir.containers import AudioInfo
+from unstir.deliver import BLOCK, Format, check_fits, choose_format, write_report, write_stems
+from unstir.errors import AudioError, SettingsError
+from unstir.journal import Journal, Scratch, Workspace, advance, file_digest, free_bytes
+from unstir.registry import find, make, stem_set, weights_digest
+from unstir.scan import scan, slot_samples
+from unstir.settings import Listener, Progress, Settings, check_device, check_sums
+from unstir.streaming import Grid, separate_stream
+from unstir.types import Separator, State, Waveform
+
+
+@dataclass(frozen=True)
+class Run:
+    """One separation, planned: what it needs and how each stage is done.
+
+    Parameters
+    ----------
+    path : Path
+        The input.
+    info : AudioInfo
+        What probing it told.
+    settings : Settings
+        What the user asked for.
+    picture : bool
+        Whether ``stems.png`` is wanted.
+    separator : Routed
+        The method over all channel groups.
+    format : Format
+        How stems are written.
+    key : dict
+        Everything the result depends on, as JSON gives it back.
+    notes : tuple of str
+        What the user should know.
+    """
+
+    path: Path
+    info: AudioInfo
+    settings: Settings
+    picture: bool
+    separator: Routed
+    format: Format
+    key: dict[str, Any]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def plan(cls, path: Path, info: AudioInfo, settings: Settings, picture: bool) -> "Run":
+        """Check the settings against the sound and return the run.
+
+        Raises
+        ------
+        SettingsError
+            If they are wrong, contradict each other, or do not fit the sound.
+        """
+        method = find(settings.method)
+        if method.needs:
+            raise SettingsError(
+                f"{method.name} needs {method.needs}, which a file alone does not give"
+            )
+        stems = stem_set(settings.stems)
+        separator = make(settings.method, settings.stems, seed=settings.seed)
+        check_device(settings.device)
+        check_sums(settings.sums, stems)
+        channel_groups = groups(info.n_channels, info.layout, linking=settings.channels)
+        widest = max(len(group.channels) for group in channel_groups)
+        if widest < method.min_channels:
+            why = "the file has one" if info.n_channels == 1 else "--channels each leaves it one"
+            raise SettingsError(
+                f"{method.name} needs two channels or more and {why}; "
+                "choose a method that works on one (see 'unstir methods')"
+            )
+        format = choose_format(info, settings.format)
+        routed = Routed(separator, channel_groups, lfe_stem(stems, settings.lfe))
+        key = {
+            "input": file_digest(path),
+            "settings": {**dataclasses.asdict(settings), "picture": picture},
+            "method": _config(separator),
+            "weights": weights_digest(method),
+        }
+        # Through JSON and back, so that it equals what a journal or report gives back.
+        key = json.loads(json.dumps(key))
+        notes = _notes(info, channel_groups, method.min_channels, format, settings.allow_truncated)
+        return cls(path, info, settings, picture, routed, format, key, notes)
+
+    def blocks(self, start: int, stop: int | None) -> Iterator[Waveform]:
+        """Yield the sound from ``start`` to ``stop``."""
+        with open_audio(
+            self.path, stream=self.settings.stream, allow_truncated=self.settings.allow_truncated
+        ) as reader:
+            yield from reader.blocks(BLOCK, start, stop)
+
+    def prepare(self, listener: Listener) -> tuple[Journal, State | None]:
+        """Read everything once, refuse what cannot be done, and learn."""
+        settings, rate = self.settings, self.info.sample_rate
+        start = round((settings.from_s or 0) * rate)
+        stop = None if settings.to_s is None else round(settings.to_s * rate)
+        total = self.info.n_samples or round((self.info.duration_s or 0) * rate)
+        if stop is not None:
+            total = min(total, stop) if total else stop
+
+        def progress(done: int) -> None:
+            listener(Progress("reading", done, max(0, total - start)))
+
+        found = scan(self.blocks(start, stop), sample_rate=rate, start=start, progress=progress)
+        if not found.n_samples:
+            end = "the end" if settings.to_s is None else f"{settings.to_s:g} s"
+            lasts = (
+                f", which lasts {self.info.n_samples / rate:.2f} s" if self.info.n_samples else ""
+            )
+            raise SettingsError(
+                f"nothing lies between {settings.from_s or 0:g} s and {end} "
+                f"of {self.path}{lasts}; choose --from and --to inside it"
+            )
+        check_fits(self.format, found.peak, self.info.n_channels)
+        n_samples = found.n_samples
+        if settings.preview_s is not None:
+            length = min(n_samples, max(1, round(settings.preview_s * rate)))
+            start += found.busiest(length, slot_samples(rate))
+            n_samples = length
+        listener(Progress("learning", 0, n_samples))
+        state = self.separator.survey(found.sample)
+        return Journal(self.key, n_samples, start, found.peak), state
+
+    def bytes_needed(self, n_samples: int) -> int:
+        """Return about how much disk space scratch and result take together."""
+        per_sample = (self.format.bits or 32) // 8
+        n_outputs = len(self.separator.stems) + len(self.settings.sums)
+        scratch = 4 * len(self.separator.stems)
+        return n_samples * self.info.n_channels * (scratch + per_sample * n_outputs)
+
+    def check_room(self, folder: Path, n_samples: int) -> None:
+        """Refuse to begin what the disk cannot hold."""
+        needed, free = self.bytes_needed(n_samples), free_bytes(folder)
+        if needed > free:
+            raise AudioError(
+                f"the disk of {folder.parent} is too full: {needed / 1e9:.3f} GB are needed and "
+                f"{free / 1e9:.3f} GB free; free some or choose another folder with -o"
+            )
+
+    def work(
+        self,
+        workspace: Workspace,
+        journal: Journal,
+        state: State | None,
+        listener: Listener,
+        began: float,
+    ) -> Journal:
+        """Separate what is missing, write the result folder, and return the finished journal."""
+        names, rate = self.separator.stems, self.info.sample_rate
+        stop = journal.start + journal.n_samples
+        scratch = Scratch(workspace.folder, names, self.info.n_channels)
+        grid = Grid.for_rate(rate)
+        resumed_at = journal.windows_done
+        listener(Progress("separating", journal.samples_done, journal.n_samples))
+        if journal.samples_done < journal.n_samples:
+            first = max(resumed_at - 1, 0) * grid.hop
+            chunks = separate_stream(
+                self.separator,
+                self.blocks(journal.start + first, stop),
+                sample_rate=rate,
+                grid=grid,
+                state=state,
+                start=journal.start,
+                first_window=resumed_at,
+            )
+            with scratch.appending(journal.samples_done) as appender:
+                for chunk in chunks:
+                    appender.append(chunk)
+                    journal = advance(journal, chunk[names[0]])
+                    workspace.save(journal)
+                    listener(Progress("separating", journal.samples_done, journal.n_samples))
+        separated = time.monotonic()
+        workspace.result.mkdir(exist_ok=True)
+        figures = write_stems(
+            workspace.result,
+            self.blocks(journal.start, stop),
+            scratch.blocks(BLOCK),
+            names=names,
+            sums=dict(self.settings.sums),
+            format=self.format,
+            info=self.info,
+            n_samples=journal.n_samples,
+            start=journal.start,
+            picture=self.picture,
+            progress=lambda done: listener(Progress("writing", done, journal.n_samples)),
+        )
+        ended = time.monotonic()
+        write_report(
+            workspace.result,
+            {
+                **self._described(journal),
+                **figures,
+                "resumed_at_window": resumed_at or None,
+                "seconds": {
+                    "separating": round(separated - began, 3),
+                    "writing": round(ended - separated, 3),
+                    "all": round(ended - began, 3),
+                },
+                "real_time_factor": round(journal.n_samples / rate / (ended - began), 2),
+            },
+        )
+        journal = dataclasses.replace(journal, finished=True)
+        workspace.save(journal)
+        return journal
+
+    def _described(self, journal: Journal) -> dict[str, Any]:
+        """Return what ran, and on what."""
+        info, inner = self.info, self.separator.separator
+        method = find(self.settings.method)
+        return {
+            "unstir": __version__,
+            "key": self.key,
+            "input": {
+                "file": info.path.name,
+                "sha256": self.key["input"],
+                "container": info.format,
+                "sample_format": info.subtype,
+                "sample_rate_hz": info.sample_rate,
+                "channels": info.n_channels,
+                "layout": info.layout,
+                "stream": info.stream,
+                "stream_start_s": info.start_s,
+            },
+            "stretch": {
+                "first_sample": journal.start,
+                "samples": journal.n_samples,
+                "duration_s": round(journal.n_samples / info.sample_rate, 6),
+            },
+            "method": {
+                "name": method.name,
+                "kind": method.kind,
+                "pitch_tracker": getattr(inner, "tracker", None),
+                "weights_license": method.weights_license or None,
+                **_config(inner),
+            },
+            "device": "cpu",
+            "seed": self.settings.seed,
+            "channel_groups": [
+                {"channels": group.name, "role": group.role} for group in self.separator.groups
+            ],
+            "written_as": {
+                "container": self.format.container,
+                "sample_format": self.format.subtype,
+            },
+            "notes": list(self.notes),
+        }
+
+
+def _config(separator: Separator) -> dict[str, Any]:
+    """Return the method's class and fields, as JSON takes them."""
+    config: dict[str, Any] = {}
+    if dataclasses.is_dataclass(separator) and not isinstance(separator, type):
+        config = dataclasses.asdict(separator)
+    return {
+        "class": type(separator).__name__,
+        "config": json.loads(json.dumps(config, default=str)),
+    }
+
+
+def _notes(
+    info: AudioInfo,
+    channel_groups: tuple[Group, ...],
+    min_channels: int,
+    format: Format,
+    allow_truncated: bool,
+) -> tuple[str, ...]:
+    """Return what the user should know before it starts."""
+    notes = []
+    if info.n_channels > 2 and info.layout is None:
+        names = ", ".join(group.name for group in channel_groups)
+        notes.append(
+            f"{info.n_channels} channels without a known layout are taken apart as {names}"
+        )
+    for group in channel_groups:
+        if len(group.channels) < min_channels and group.role == "front":
+            notes.append(
+                f"channel {group.name} stands alone, where this method has nothing to say: "
+                "its stems share it evenly"
+            )
+    if not info.lossless and format.bits is None:
+        notes.append(f"{info.subtype} is lossy: stems are 32-bit float of what it decodes to")
+    if format.container == "flac" and (info.bext or info.ixml):
+        notes.append(
+            "FLAC cannot carry the source's bext and iXML; use --format pcm24 to keep them"
+        )
+    if allow_truncated:
+        try:
+            probe(info.path, stream=info.stream)
+        except AudioError as error:
+            notes.append(f"{error}; what there is of it is taken apart")
+    return tuple(notes)

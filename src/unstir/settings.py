@@ -1,0 +1,118 @@
+"""What a user can ask for, and what a run tells while it works."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from unstir.channels import Linking
+from unstir.errors import SettingsError, UnknownNameError
+
+DEFAULT_METHOD = "midside"
+FORMATS = ("source", "pcm16", "pcm24", "float32", "flac")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything, besides the sound itself, that the result depends on.
+
+    Parameters
+    ----------
+    method : str
+        A name from ``unstir methods``.
+    stems : str
+        The stem set: ``"film"`` or ``"song"``.
+    sums : tuple of (str, tuple of str)
+        Further files, each the sum of some stems: ``(("ME", ("music", "effects")),)``.
+    format : {"source", "pcm16", "pcm24", "float32", "flac"}
+        Sample format of the stems.
+    channels : {"linked", "each"}
+        Whether pairs of channels share a mask.
+    lfe : {"effects", "music", "each"}
+        Where the LFE channel goes.
+    from_s, to_s : float or None
+        The stretch to separate, in seconds from the start of the file.
+    preview_s : float or None
+        Only the busiest passage of that many seconds.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    seed : int
+        For methods that draw random numbers.
+    stream : int
+        Which audio stream of a container, counted from 0.
+    allow_truncated : bool
+        Whether a file cut in the middle is taken as far as it goes.
+    """
+
+    method: str = DEFAULT_METHOD
+    stems: str = "film"
+    sums: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    format: str = "source"
+    channels: Linking = "linked"
+    lfe: str = "effects"
+    from_s: float | None = None
+    to_s: float | None = None
+    preview_s: float | None = None
+    device: str = "auto"
+    seed: int = 0
+    stream: int = 0
+    allow_truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one stage of a run has come, in samples of ``total`` (0 while unknown)."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something the user should know, said once."""
+
+    text: str
+
+
+Listener = Callable[[Progress | Note], None]
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there, rather than run on another one.
+
+    Raises
+    ------
+    UnknownNameError
+        If it is neither ``"auto"`` nor ``"cpu"``.
+    """
+    if device not in ("auto", "cpu"):
+        known = device.split(":")[0] in ("cuda", "mps")
+        raise UnknownNameError(
+            f"device {device!r} came; "
+            + (
+                "the methods of this version run on the cpu alone"
+                if known
+                else "there is no such device"
+            )
+            + "; use --device auto or cpu"
+        )
+
+
+def check_sums(sums: Sequence[tuple[str, tuple[str, ...]]], stems: tuple[str, ...]) -> None:
+    """Refuse sums of stems that are not there, or names that no file can have.
+
+    Raises
+    ------
+    SettingsError
+        With the sum that came and what is wanted.
+    """
+    for name, inside in sums:
+        unknown = [stem for stem in inside if stem not in stems]
+        if unknown or len(inside) < 2 or len(set(inside)) < len(inside):
+            raise SettingsError(
+                f"--sum {name}={'+'.join(inside)} came; two stems or more out of "
+                f"{', '.join(stems)}, each once, are wanted"
+            )
+        if not name or name in stems or set(name) & set('/\\:*?"<>|\0') or name.startswith("."):
+            raise SettingsError(f"--sum {name!r} came; a file name other than a stem's is wanted")
+    if len({name for name, _ in sums}) < len(sums):
+        raise SettingsError("--sum came twice with the same name; give each sum its own")

@@ -1,0 +1,53 @@
+import pytest
+
+from unstir.errors import SettingsError, UnknownNameError
+from unstir.registry import Method, find, make, methods, weights_digest
+from unstir.types import STEM_SETS, Separator
+
+READY = [name for name, method in methods().items() if not method.needs]
+
+
+@pytest.mark.parametrize("name", READY)
+@pytest.mark.parametrize("stems", list(STEM_SETS))
+def test_every_method_can_be_made_and_gives_the_set_it_promises(name: str, stems: str) -> None:
+    if stems in find(name).stem_sets:
+        separator = make(name, stems)
+        assert isinstance(separator, Separator)
+        assert separator.stems == STEM_SETS[stems]
+
+
+def test_an_unknown_method_is_refused_with_the_list() -> None:
+    with pytest.raises(UnknownNameError, match="no method 'nope'; choose from mixture"):
+        find("nope")
+
+
+def test_an_unknown_stem_set_is_refused_with_the_list() -> None:
+    with pytest.raises(UnknownNameError, match="no stem set 'opera'; choose from film, song"):
+        make("midside", "opera")
+
+
+@pytest.mark.parametrize("name", list(methods()))
+def test_weights_are_named_licensed_and_there(name: str) -> None:
+    method = find(name)
+    assert bool(method.weights) == bool(method.weights_license) == bool(weights_digest(method))
+
+
+def test_another_package_can_bring_a_method(tmp_path, monkeypatch) -> None:
+    (tmp_path / "their_room.py").write_text(
+        "from unstir.registry import Method\n"
+        "ours = Method('theirs', 'unstir.hybrid.midside:MidSide', 'classical', 'theirs')\n"
+    )
+    info = tmp_path / "their_room-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-room\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[unstir.methods]\ntheirs = their_room:ours\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    methods.cache_clear()
+    try:
+        assert isinstance(find("theirs"), Method)
+        (info / "entry_points.txt").write_text("[unstir.methods]\nx = their_room:Method\n")
+        methods.cache_clear()
+        with pytest.raises(SettingsError, match="Method is wanted"):
+            methods()
+    finally:
+        methods.cache_clear()
