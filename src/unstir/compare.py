@@ -149,16 +149,16 @@ def table(entries: Sequence[dict[str, Any]], title: str) -> Table:
     shown = Table(title=title, title_justify="left")
     shown.add_column("method")
     for stem in entries[0]["stems"]:
-        shown.add_column(f"{stem}", justify="right")
-    shown.add_column("mean gain", justify="right")
+        shown.add_column(stem, justify="right", no_wrap=True)
+    shown.add_column("mean", justify="right")
     shown.add_column("x real time", justify="right")
     best = max((e["mean_gain_db"] for e in entries if e["method"] != "oracle"), default=0.0)
     for entry in entries:
         marked = entry["mean_gain_db"] == best and entry["method"] != "oracle"
         shown.add_row(
             entry["method"],
-            *(f"{v['si_sdr_db']:.1f} ({v['gain_db']:+.1f})" for v in entry["stems"].values()),
-            f"{entry['mean_gain_db']:+.2f}",
+            *(f"{v['si_sdr_db']:.1f} ({_signed(v['gain_db'])})" for v in entry["stems"].values()),
+            _signed(entry["mean_gain_db"]),
             f"{entry['real_time_factor']:.0f}",
             style="bold" if marked else None,
         )
@@ -180,7 +180,14 @@ def markdown(entries: Sequence[dict[str, Any]]) -> str:
 
 
 def _cell(value: float, interval: tuple[float, float] | None) -> str:
-    return f"{value:+.2f}" + (f" ({interval[0]:+.1f} to {interval[1]:+.1f})" if interval else "")
+    return _signed(value) + (
+        f" ({_signed(interval[0])} to {_signed(interval[1])})" if interval else ""
+    )
+
+
+def _signed(value: float) -> str:
+    """Return one decimal with its sign; what rounds to zero has none."""
+    return f"{value:+.1f}" if abs(value) >= 0.05 else "0.0"
 
 
 def _mean(values: Sequence[float]) -> float:

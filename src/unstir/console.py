@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +41,8 @@ class Reporter:
         if self.quiet:
             yield lambda event: None
         elif self.as_json:
-            yield lambda event: self._line(path, event)
+            began: dict[str, tuple[float, int]] = {}
+            yield lambda event: self._line(path, event, began)
         else:
             columns = (
                 TextColumn("{task.fields[name]}", style="bold"),
@@ -66,11 +68,23 @@ class Reporter:
 
                 yield show
 
-    def _line(self, path: Path, event: Event | Note) -> None:
+    def _line(self, path: Path, event: Event | Note, began: dict[str, tuple[float, int]]) -> None:
         if isinstance(event, Note):
             self._emit("note", path, text=event.text)
-        else:
-            self._emit("progress", path, stage=event.stage, done=event.done, total=event.total)
+            return
+        # A resumed stage begins in the middle: speed is reckoned from there.
+        now = time.monotonic()
+        since, first = began.setdefault(event.stage, (now, event.done))
+        speed = (event.done - first) / (now - since) if now > since else 0.0
+        known = event.total and speed > 0
+        self._emit(
+            "progress",
+            path,
+            stage=event.stage,
+            done=event.done,
+            total=event.total or None,
+            eta_s=round((event.total - event.done) / speed, 1) if known else None,
+        )
 
     def result(self, path: Path, result: Result) -> None:
         """Tell how a file came out."""

@@ -1,0 +1,107 @@
+"""Arrows point down only, rooms are flat, files fit in a head."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HALL = ROOT / "src" / "unstir"
+ROOMS = ("hybrid", "neural", "plugins", "sessions")
+
+# From the ground up: a module imports only from lines above its own, or its own line.
+LEVELS = (
+    ("errors",),
+    ("types",),
+    ("spectral", "riff", "loudness", "pcm", "evaluate", "channels"),
+    ("containers", "settings", "streaming", "registry", "scene"),
+    ("soundfiles", "scan"),
+    ("audio", "picture"),
+    ("hybrid", "neural"),
+    ("journal", "mixes"),
+    ("deliver",),
+    ("run",),
+    ("separate",),
+    ("compare", "plugins", "sessions"),
+    ("console",),
+    ("demonstrate", "bench", "bench_tasks"),
+    ("cli",),
+    ("__main__",),
+)
+LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
+
+
+def modules() -> list[tuple[str, Path]]:
+    hall = [(path.stem, path) for path in HALL.glob("*.py") if path.stem != "__init__"]
+    return hall + [(room, path) for room in ROOMS for path in (ROOT / room).glob("*.py")]
+
+
+def imported(path: Path) -> set[str]:
+    """Return what a module imports of ours, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path} imports relatively"
+            if node.module == "unstir":
+                found |= {alias.name for alias in node.names}
+            elif node.module.startswith("unstir."):
+                found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("unstir.")}
+    return found - {"__version__"}
+
+
+@pytest.mark.parametrize(("name", "path"), modules(), ids=lambda x: getattr(x, "stem", x))
+def test_imports_point_down_only(name: str, path: Path) -> None:
+    assert name in LEVEL, f"say in LEVELS where {name} stands"
+    for other in imported(path):
+        assert LEVEL[other] <= LEVEL[name], f"{path.name} must not import {other}"
+        if name in ROOMS and other in ROOMS:
+            assert name == other, "rooms do not know each other"
+
+
+@pytest.mark.parametrize(("name", "path"), modules(), ids=lambda x: getattr(x, "stem", x))
+def test_a_file_fits_in_a_head(name: str, path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 420
+
+
+def test_no_two_hall_modules_import_each_other_in_a_circle() -> None:
+    graph = {name: imported(path) for name, path in modules() if name not in ROOMS}
+
+    def reach(name: str, seen: frozenset[str]) -> None:
+        assert name not in seen, f"{name} imports itself by way of {sorted(seen)}"
+        for other in graph.get(name, ()):
+            reach(other, seen | {name})
+
+    for name in graph:
+        reach(name, frozenset())
+
+
+def test_only_audio_modules_touch_media_files_and_rooms_keep_their_libraries() -> None:
+    allowed = {
+        "soundfile": {"soundfiles", "scene"},
+        "av": {"containers"},
+        "torch": {"hybrid", "neural", "bench", "bench_tasks"},
+        "librosa": {"hybrid", "bench", "bench_tasks"},
+        "matplotlib": {"picture"},
+    }
+    for name, path in modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            for library in {n.split(".")[0] for n in names} & set(allowed):
+                assert name in allowed[library], f"{path.name} imports {library}"
+
+
+def test_the_packages_are_the_folders_and_the_links_lead_there() -> None:
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = config["tool"]["setuptools"]["packages"]
+    rooms = [room for room in ROOMS if (ROOT / room / "__init__.py").exists()]
+    assert packages == ["unstir", *(f"unstir.{room}" for room in rooms)]
+    for room in rooms:
+        assert (HALL / room).resolve() == ROOT / room
+        assert not any(p.is_dir() and p.name != "__pycache__" for p in (ROOT / room).iterdir())
