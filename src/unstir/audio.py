@@ -1,9 +1,9 @@
 """Sound in, sound out: the only module through which the hall touches media files.
 
 ========================================  ==========================================
-wave files (RIFF, RF64, BW64), PCM/float  `unstir.riff`; any place at once
-FLAC, AIFF, W64, CAF                      libsndfile; any place at once if PCM or FLAC
-MP3, Ogg, Opus, other wave files, video   `unstir.containers`, decoded from the start
+wave files (RIFF, RF64, BW64), PCM/float  `unstir.riff`; entered at any sample
+FLAC, AIFF, W64, CAF, Ogg Vorbis          libsndfile; entered at any sample if PCM or FLAC
+MP3, Opus, other waves and Oggs, video    `unstir.containers`; decoded from the start
 ========================================  ==========================================
 
 Which library reads a file is decided by its first bytes, never by its name.
@@ -48,7 +48,7 @@ from unstir.types import Waveform
 
 __all__ = ["AudioInfo", "AudioReader", "ixml_with_start", "open_audio", "open_writer", "probe"]
 
-MIN_RATE_HZ, MAX_RATE_HZ, MAX_CHANNELS = 1_000, 768_000, 64
+MIN_RATE_HZ, MAX_RATE_HZ, MAX_CHANNELS = 4_000, 768_000, 64  # loudness needs 4 kHz
 
 
 def probe(
@@ -69,7 +69,7 @@ def probe(
     ------
     AudioError
         If the file cannot be read as sound, is cut, holds no sample, has another rate
-        than 1 kHz to 768 kHz or more than 64 channels, or has no such stream.
+        than 4 kHz to 768 kHz or more than 64 channels, or has no such stream.
     """
     return _open(path, stream, allow_truncated, {})[0]
 
@@ -115,7 +115,7 @@ class AudioReader:
 
     @property
     def repairs(self) -> tuple[str, ...]:
-        """Sentences on the holes met so far that silence had to fill; for the report."""
+        """Sentences on what was met so far and mended, for the report: holes, early ends."""
         return tuple(self._repairs[at] for at in sorted(self._repairs))
 
     def blocks(
@@ -143,24 +143,28 @@ class AudioReader:
             raise SettingsError(
                 f"block_size={block_size} and start={start} came; at least 1 and 0 are wanted"
             )
-        if not self._is_open:
-            raise AudioError(f"{str(self.info.path)!r} was closed before it was read")
-        running = self._blocks(block_size, start, stop)
-        self._running.add(running)
-        return running
+        self._check_open()
+        return self._blocks(block_size, start, stop)
 
     def close(self) -> None:
-        """Close the file; readings that are under way end."""
+        """Close the file; to read on raises."""
         self._is_open = False
-        for running in list(self._running):
-            running.close()
+        for pieces in list(self._running):
+            pieces.close()
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise AudioError(f"{str(self.info.path)!r} was closed before it was read to the end")
 
     def _blocks(
         self, block_size: int, start: int, stop: int | None
     ) -> Generator[Waveform, None, None]:
+        self._check_open()
         parts: list[Waveform] = []
         n_held = 0
-        for piece in self._pieces(start, stop):
+        pieces = self._pieces(start, stop)
+        self._running.add(pieces)
+        for piece in pieces:
             at = 0
             while at < piece.shape[1]:
                 part = piece[:, at : at + block_size - n_held]
@@ -168,11 +172,12 @@ class AudioReader:
                 at, n_held = at + part.shape[1], n_held + part.shape[1]
                 if n_held == block_size:
                     yield np.concatenate(parts, axis=1)
+                    self._check_open()
                     parts, n_held = [], 0
         if parts:
             yield np.concatenate(parts, axis=1)
 
-    def _pieces(self, start: int, stop: int | None) -> Iterator[Waveform]:
+    def _pieces(self, start: int, stop: int | None) -> Generator[Waveform, None, None]:
         """Yield finite sound between two samples, in whatever pieces it comes."""
         info, at = self.info, start
         end = min((n for n in (stop, info.n_samples) if n is not None), default=None)
@@ -209,22 +214,21 @@ def _open(
         with open(path, "rb") as file:
             magic = file.read(12)
         found: tuple[AudioInfo, Source] | None = None
-        header: WavHeader | None = None
+        header, truncated = None, False
         if magic[:4] in (b"RIFF", b"RF64", b"BW64") and magic[8:] == b"WAVE":
             header = read_chunks(path)
-            if header.is_cut and not allow_truncated:
-                what = "its data chunk claims more bytes than there are"
-                raise AudioError(cut_message(path, what))
+            truncated = header.is_cut
+            if truncated and not allow_truncated:
+                raise AudioError(cut_message(path, "its header claims more sound than there is"))
             if header.subtype is not None:
                 found = open_wave(path, header)
-        elif magic[:4] in (b"fLaC", b"FORM", b"caff", b"riff"):
+        elif magic[:4] in (b"fLaC", b"FORM", b"caff", b"riff", b"OggS"):
             truncated = is_cut(path)
             if truncated and not allow_truncated:
-                what = "its sound chunk claims more bytes than there are"
-                raise AudioError(cut_message(path, what))
-            found = open_sndfile(path, allow_truncated, truncated)
+                raise AudioError(cut_message(path, "its header claims more sound than there is"))
+            found = open_sndfile(path, truncated)
         if found is None:
-            found = _open_container(path, stream, header, allow_truncated, repairs)
+            found = _open_container(path, stream, header, truncated, allow_truncated, repairs)
         info, source = found
         if not 0 <= stream < info.audio_streams:
             raise AudioError(
@@ -254,10 +258,11 @@ def _open_container(
     path: Path,
     stream: int,
     header: WavHeader | None,
+    truncated: bool,
     allow_truncated: bool,
     repairs: dict[float, str],
 ) -> tuple[AudioInfo, Source]:
-    info = probe_container(path, stream)
+    info = replace(probe_container(path, stream), truncated=truncated)
     if header is not None:
         start = time_reference(header.bext or b"")
         info = replace(info, bext=header.bext, ixml=header.ixml, time_reference=start)

@@ -4,10 +4,11 @@ PyAV decodes from the first packet and never seeks: a compressed stream only
 gives the same samples again if it is decoded from the same place, and sound
 that is exact is worth more than sound that is early.
 
-MP3, Ogg and Opus come this way too, not through libsndfile: version 1.2.2
-loses more than half of an MP3 with variable bit rate and no Xing header, stops
-after the first part of a chained Ogg file, and gives more than two channels in
-the codec's order instead of the wave order. All of this was measured.
+MP3, Opus and chained Ogg come this way too, not through libsndfile: version
+1.2.2 loses more than half of an MP3 with variable bit rate and no Xing header,
+stops after the first part of a chained Ogg file, and gives more than two
+channels in the codec's order instead of the wave order. All of this was
+measured.
 
 Untrusted files are read through an object without a name, with no protocol
 allowed and only the demuxers of `DEMUXERS` and audio decoders of `DECODERS`:
@@ -19,7 +20,8 @@ Where the clock jumps forward within a stream (a phone or a screen recorder
 dropped packets), silence fills the hole so that all that follows stays in
 place with the picture; packets of a lossy codec that cannot be decoded are
 passed over and their place is filled likewise. The reader's ``repairs`` name
-every such place. A drift of the clock against the sample count is left alone.
+every such place, and where a truncated stream ends. A drift of the clock
+against the sample count is left alone.
 
 Not done here: the start time code of MXF and QuickTime files is not read; an
 edit list in the middle of a QuickTime file is followed as FFmpeg does it; a
@@ -177,7 +179,7 @@ def probe_container(path: Path, stream: int) -> AudioInfo:
         frame = next(_frames(container, track, []), None)
         if frame is None:
             raise AudioError(f"{str(path)!r}: its audio stream {stream} holds no sample")
-        n_channels, family = len(frame.layout.channels), container.format.name.split(",")[0]
+        n_channels, family = frame.layout.nb_channels, container.format.name.split(",")[0]
         labels = tuple(channel.name for channel in frame.layout.channels)
         duration_s = None
         if track.duration:
@@ -227,45 +229,47 @@ def read_container(
         n_damaged, n_done, longest = 0, 0, 1
         end_s: float | None = None
         held: Waveform | None = None
+        convert = _Converter()
         cut_to: int | None = None
         for frame in _frames(container, track, damaged):
             if damaged and info.lossless:
                 break
-            if frame.sample_rate != rate or len(frame.layout.channels) != info.n_channels:
+            if frame.sample_rate != rate or frame.layout.nb_channels != info.n_channels:
                 raise AudioError(
-                    f"{name} changes to {len(frame.layout.channels)} channels at "
+                    f"{name} changes to {frame.layout.nb_channels} channels at "
                     f"{frame.sample_rate} Hz after {n_done / rate:.3f} s; convert it to one format"
                 )
             if held is not None:
                 yield held
             at_s = None if frame.pts is None else float(frame.pts * frame.time_base)
-            if at_s is not None and end_s is not None:
-                hole_s = at_s - end_s
-                least_s = _HOLE_AFTER_DAMAGE_S if len(damaged) > n_damaged else _HOLE_S
-                if hole_s > _MAX_HOLE_S and family not in _JOINTED:
-                    raise AudioError(
-                        f"{name} has no sound for {hole_s:.1f} s after {n_done / rate:.3f} s; "
-                        f"up to {_MAX_HOLE_S:g} s are filled, so convert it to WAV"
-                    )
-                if least_s < hole_s <= _MAX_HOLE_S:
-                    repairs[n_done / rate] = (
-                        f"{hole_s:.3f} s of sound are missing at {n_done / rate:.3f} s; "
-                        "silence stands in for them"
-                    )
-                    for n in _pieces(round(hole_s * rate), info.n_channels):
-                        yield np.zeros((info.n_channels, n), np.float32)
-                        n_done += n
+            hole_s = 0.0 if at_s is None or end_s is None else at_s - end_s
+            if hole_s > _MAX_HOLE_S and family not in _JOINTED:
+                raise AudioError(
+                    f"{name} has no sound for {hole_s:.1f} s after {n_done / rate:.3f} s; "
+                    f"up to {_MAX_HOLE_S:g} s are filled, so convert it to WAV"
+                )
+            least_s = _HOLE_AFTER_DAMAGE_S if len(damaged) > n_damaged else _HOLE_S
+            if least_s < hole_s <= _MAX_HOLE_S:
+                repairs[n_done / rate] = (
+                    f"{hole_s:.3f} s of sound are missing at {n_done / rate:.3f} s; "
+                    "silence stands in for them"
+                )
+                for n in _pieces(round(hole_s * rate), info.n_channels):
+                    yield np.zeros((info.n_channels, n), np.float32)
+                    n_done += n
             n_damaged = len(damaged)
-            held = _to_float(frame)
-            n_done += frame.samples
+            held = convert(frame)
+            n_done += held.shape[1]
             longest = max(longest, frame.samples)
             end_s = None if at_s is None else at_s + frame.samples / rate
             cut_to = frame.duration if 0 < (frame.duration or 0) < frame.samples else None
         if held is None or (damaged and info.lossless and not allow_truncated):
             raise AudioError(
-                f"{name} is damaged after {n_done / rate:.3f} s; get a whole copy, or allow "
-                "truncated files to use what comes before"
+                f"{name} is damaged after {n_done / rate:.3f} s; get a whole copy, or use "
+                "--allow-truncated to use what comes before"
             )
+        if damaged and info.lossless:
+            repairs[n_done / rate] = f"the sound ends at {n_done / rate:.3f} s, where it is damaged"
         if expected and not info.lossless and not damaged:
             # QuickTime edit lists count in ticks of the movie, often milliseconds; the length of
             # the last packet, where it is short, is exact.
@@ -273,11 +277,13 @@ def read_container(
             if 0 < surplus < min(longest, held.shape[1]):
                 held = np.ascontiguousarray(held[:, :-surplus])
         yield held
-        if expected and n_done < expected - max(2 * longest, rate // 10) and not allow_truncated:
-            raise AudioError(
-                f"{name} is cut: {n_done} of {expected} samples are there; get a whole copy, or "
-                "allow truncated files to use what there is"
-            )
+        if expected and n_done < expected - max(2 * longest, rate // 10):
+            if not allow_truncated:
+                raise AudioError(
+                    f"{name} is cut or damaged: {n_done} of {expected} samples are there; get a "
+                    "whole copy, or use --allow-truncated to use what there is"
+                )
+            repairs[n_done / rate] = f"the sound ends at {n_done / rate:.3f} s, where it is cut"
 
 
 @contextmanager
@@ -306,6 +312,8 @@ def _opened(path: Path, stream: int) -> Iterator[tuple[Any, Any]]:
             codec = "unknown" if context is None else context.name
             raise AudioError(f"{str(path)!r}: sound of the kind {codec!r} is not read; use WAV")
         context.thread_count = 1
+        if context.name == "flac":  # else FFmpeg lets a frame whose check sum is wrong pass
+            context.options = {"err_detect": "crccheck+explode"}
         yield container, tracks[stream]
 
 
@@ -325,22 +333,35 @@ def _frames(container: Any, track: Any, damaged: list[Exception]) -> Iterator[An
         damaged.append(err)
 
 
-def _to_float(frame: Any) -> Waveform:
-    """Return a frame as (channels, samples), exact up to 24 bits."""
-    kind, n_channels = frame.format.name.removesuffix("p"), len(frame.layout.channels)
-    if kind not in _SCALES:
-        raise AudioError(f"samples of the kind {kind!r} came; {tuple(_SCALES)} are read")
-    values = frame.to_ndarray()
-    values = (
-        values.reshape(n_channels, -1)
-        if frame.format.is_planar
-        else values.reshape(-1, n_channels).T
-    )
-    with np.errstate(over="ignore", invalid="ignore"):  # the reader refuses what overflows
-        wave = np.ascontiguousarray(values, np.float32)
-    if kind == "u8":
-        wave = wave - np.float32(128)
-    return wave if _SCALES[kind] == 1 else wave * np.float32(_SCALES[kind])
+class _Converter:
+    """From frames of one stream to (channels, samples), exact up to 24 bits."""
+
+    def __init__(self) -> None:
+        self._packer: Any = None
+
+    def __call__(self, frame: Any) -> Waveform:
+        """Return one frame."""
+        import av
+
+        kind, n_channels = frame.format.name.removesuffix("p"), frame.layout.nb_channels
+        if kind not in _SCALES:
+            raise AudioError(f"samples of the kind {kind!r} came; {tuple(_SCALES)} are read")
+        if frame.format.is_planar and n_channels < 8:
+            values = frame.to_ndarray()
+        else:
+            frames = [frame]
+            if frame.format.is_planar:
+                # PyAV 18 looks for planes until it meets a null pointer, and from eight planes on
+                # there is none: it reads foreign memory. Packed frames have one plane.
+                if self._packer is None:
+                    self._packer = av.AudioResampler(kind, frame.layout, frame.sample_rate)
+                frames = self._packer.resample(frame)
+            values = np.concatenate([f.to_ndarray().reshape(-1, n_channels).T for f in frames], 1)
+        with np.errstate(over="ignore", invalid="ignore"):  # the reader refuses what overflows
+            wave = np.ascontiguousarray(values, np.float32)
+        if kind == "u8":
+            wave = wave - np.float32(128)
+        return wave if _SCALES[kind] == 1 else wave * np.float32(_SCALES[kind])
 
 
 def _pcm_bits(codec: str, extradata: bytes | None, sample_format: str) -> int | None:

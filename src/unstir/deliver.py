@@ -10,13 +10,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from unstir.audio import open_writer
+from unstir.audio import ixml_with_start, open_writer
 from unstir.containers import AudioInfo
 from unstir.errors import SettingsError
 from unstir.loudness import Meter
 from unstir.pcm import quantize_together, to_integers
 from unstir.riff import Subtype, bext_with_start
 from unstir.settings import FORMATS
+from unstir.soundfiles import check_flac
 from unstir.types import Stems, Waveform
 
 BLOCK = 2**18
@@ -68,23 +69,23 @@ def choose_format(info: AudioInfo, wanted: str) -> Format:
     return choices[wanted]
 
 
-def check_fits(format: Format, peak: float, n_channels: int) -> None:
+def check_fits(format: Format, peak: float, info: AudioInfo) -> None:
     """Refuse sound that the format cannot hold.
 
     Raises
     ------
     SettingsError
-        If it is louder than PCM's full scale, or has more channels than FLAC allows.
+        If it is louder than PCM's full scale.
+    AudioError
+        If it has more channels, or another layout, than FLAC allows.
     """
     if format.bits and peak > 1:
         raise SettingsError(
             f"the sound peaks at {20 * math.log10(peak):+.1f} dBFS, which {format.bits}-bit PCM "
             "cannot hold; use --format float32"
         )
-    if format.container == "flac" and n_channels > 8:
-        raise SettingsError(
-            f"the sound has {n_channels} channels, FLAC holds 8; use --format pcm24 or float32"
-        )
+    if format.container == "flac":
+        check_flac(info.n_channels, info.layout)
 
 
 def write_stems(
@@ -203,7 +204,8 @@ def write_stems(
 def _metadata(info: AudioInfo, start: int) -> dict[str, bytes | None]:
     """Return the chunks to carry over, the time of day moved to where the stretch begins."""
     bext = None if info.bext is None else bext_with_start(info.bext, start)
-    return {"bext": bext, "ixml": info.ixml}
+    ixml = None if info.ixml is None else ixml_with_start(info.ixml, start)
+    return {"bext": bext, "ixml": ixml}
 
 
 def _columns(names: Sequence[str], n_samples: int, sample_rate: int) -> dict[str, Any]:

@@ -72,6 +72,13 @@ _OURS = (
         needs="references",
     ),
     Method(
+        "invert",
+        "unstir.hybrid.invert:Invert",
+        "classical",
+        "phase inversion: what differs between the channels, and the rest",
+        min_channels=2,
+    ),
+    Method(
         "midside",
         "unstir.hybrid.midside:MidSide",
         "classical",
@@ -79,11 +86,36 @@ _OURS = (
         min_channels=2,
     ),
     Method(
+        "panning",
+        "unstir.hybrid.panning:Panning",
+        "classical",
+        "azimuth discrimination: one component per peak of the panning histogram",
+        min_channels=2,
+    ),
+    Method(
+        "bands",
+        "unstir.hybrid.bands:Bands",
+        "classical",
+        "crossover filters and a gate, as an engineer does by hand",
+    ),
+    Method(
         "ica",
         "unstir.hybrid.ica:Ica",
         "classical",
         "FastICA on the channels, per band",
         min_channels=2,
+    ),
+    Method(
+        "hpss",
+        "unstir.hybrid.hpss:Hpss",
+        "classical",
+        "median-filter harmonic/percussive separation",
+    ),
+    Method(
+        "repet",
+        "unstir.hybrid.repet:Repet",
+        "classical",
+        "repeating background, by similarity of frames",
     ),
 )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unstir import __version__
-from unstir.audio import open_audio, probe
+from unstir.audio import open_audio
 from unstir.channels import Group, Routed, groups, lfe_stem
 from unstir.containers import AudioInfo
 from unstir.deliver import BLOCK, Format, check_fits, choose_format, write_report, write_stems
@@ -17,7 +17,7 @@ from unstir.errors import AudioError, SettingsError
 from unstir.journal import Journal, Scratch, Workspace, advance, file_digest, free_bytes
 from unstir.registry import find, make, stem_set, weights_digest
 from unstir.scan import scan, slot_samples
-from unstir.settings import Listener, Progress, Settings, check_device, check_sums
+from unstir.settings import Listener, Note, Progress, Settings, check_device, check_sums
 from unstir.streaming import Grid, separate_stream
 from unstir.types import Separator, State, Waveform
 
@@ -91,15 +91,19 @@ class Run:
         }
         # Through JSON and back, so that it equals what a journal or report gives back.
         key = json.loads(json.dumps(key))
-        notes = _notes(info, channel_groups, method.min_channels, format, settings.allow_truncated)
+        notes = _notes(info, channel_groups, method.min_channels, format)
         return cls(path, info, settings, picture, routed, format, key, notes)
 
-    def blocks(self, start: int, stop: int | None) -> Iterator[Waveform]:
-        """Yield the sound from ``start`` to ``stop``."""
+    def blocks(
+        self, start: int, stop: int | None, repairs: list[str] | None = None
+    ) -> Iterator[Waveform]:
+        """Yield the sound from ``start`` to ``stop``; tell ``repairs`` what silence had to fill."""
         with open_audio(
             self.path, stream=self.settings.stream, allow_truncated=self.settings.allow_truncated
         ) as reader:
             yield from reader.blocks(BLOCK, start, stop)
+            if repairs is not None:
+                repairs.extend(reader.repairs)
 
     def prepare(self, listener: Listener) -> tuple[Journal, State | None]:
         """Read everything once, refuse what cannot be done, and learn."""
@@ -113,7 +117,10 @@ class Run:
         def progress(done: int) -> None:
             listener(Progress("reading", done, max(0, total - start)))
 
-        found = scan(self.blocks(start, stop), sample_rate=rate, start=start, progress=progress)
+        repairs: list[str] = []
+        found = scan(
+            self.blocks(start, stop, repairs), sample_rate=rate, start=start, progress=progress
+        )
         if not found.n_samples:
             end = "the end" if settings.to_s is None else f"{settings.to_s:g} s"
             lasts = (
@@ -123,7 +130,9 @@ class Run:
                 f"nothing lies between {settings.from_s or 0:g} s and {end} "
                 f"of {self.path}{lasts}; choose --from and --to inside it"
             )
-        check_fits(self.format, found.peak, self.info.n_channels)
+        check_fits(self.format, found.peak, self.info)
+        for text in repairs:
+            listener(Note(text))
         n_samples = found.n_samples
         if settings.preview_s is not None:
             length = min(n_samples, max(1, round(settings.preview_s * rate)))
@@ -183,9 +192,10 @@ class Run:
                     listener(Progress("separating", journal.samples_done, journal.n_samples))
         separated = time.monotonic()
         workspace.result.mkdir(exist_ok=True)
+        repairs: list[str] = []
         figures = write_stems(
             workspace.result,
-            self.blocks(journal.start, stop),
+            self.blocks(journal.start, stop, repairs),
             scratch.blocks(BLOCK),
             names=names,
             sums=dict(self.settings.sums),
@@ -201,6 +211,7 @@ class Run:
             workspace.result,
             {
                 **self._described(journal),
+                "notes": [*self.notes, *repairs],
                 **figures,
                 "resumed_at_window": resumed_at or None,
                 "seconds": {
@@ -254,7 +265,6 @@ class Run:
                 "container": self.format.container,
                 "sample_format": self.format.subtype,
             },
-            "notes": list(self.notes),
         }
 
 
@@ -270,11 +280,7 @@ def _config(separator: Separator) -> dict[str, Any]:
 
 
 def _notes(
-    info: AudioInfo,
-    channel_groups: tuple[Group, ...],
-    min_channels: int,
-    format: Format,
-    allow_truncated: bool,
+    info: AudioInfo, channel_groups: tuple[Group, ...], min_channels: int, format: Format
 ) -> tuple[str, ...]:
     """Return what the user should know before it starts."""
     notes = []
@@ -295,9 +301,6 @@ def _notes(
         notes.append(
             "FLAC cannot carry the source's bext and iXML; use --format pcm24 to keep them"
         )
-    if allow_truncated:
-        try:
-            probe(info.path, stream=info.stream)
-        except AudioError as error:
-            notes.append(f"{error}; what there is of it is taken apart")
+    if info.truncated:
+        notes.append("the file is cut; what there is of it is taken apart")
     return tuple(notes)

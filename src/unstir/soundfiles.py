@@ -1,13 +1,18 @@
-"""Files that hold one stream of sound: waves read here, FLAC, AIFF, W64 and CAF by libsndfile.
+"""Files of one stream: waves read here; FLAC, AIFF, W64, CAF and Ogg Vorbis by libsndfile.
 
-PCM and FLAC are entered at any sample. What libsndfile refuses (FLAC of 20 or
-32 bits or of unknown length, odd codecs in AIFF and CAF) is left to
-`unstir.containers`.
+PCM and FLAC are entered at any sample. Ogg Vorbis of one or two channels comes
+by libsndfile because FFmpeg loses 128 samples of one short file in five, or
+adds up to a thousand; measured on 300 files. What libsndfile refuses or does
+worse is left to `unstir.containers`: FLAC of 20 or 32 bits or of unknown
+length, Ogg files that are chained, damaged or hold more than one stream, Opus
+(which it decodes at the rate its header remembers instead of 48 kHz), odd
+codecs in AIFF and CAF.
 
 Not done here: see `unstir.audio`.
 """
 
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -42,6 +47,8 @@ _PCM_BITS = {
 }
 _LOSSLESS = (*_PCM_BITS, "PCM_32", "ALAC_32", "FLOAT", "DOUBLE")
 _PIECE_VALUES = 2**16  # values decoded at once, over all channels
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_UNKNOWN = 2**62  # lengths from here on stand for "up to the end"
 _NOT_SOUND = (
     "it is damaged or of no kind that is known here; "
     "WAV, FLAC, MP3, MP4, MOV and MKV are among what is read"
@@ -107,16 +114,22 @@ def _sndfile(path: Path) -> Iterator[Any]:
         yield sound
 
 
-def open_sndfile(
-    path: Path, allow_truncated: bool, truncated: bool
-) -> tuple[AudioInfo, Source] | None:
-    """Return what libsndfile makes of a file, or None if it is not one for it."""
+def open_sndfile(path: Path, truncated: bool) -> tuple[AudioInfo, Source] | None:
+    """Return what libsndfile makes of a file, or None if it is not one for it.
+
+    That includes a FLAC file that is cut, of which it drops the last piece, and
+    one that does not know its length.
+    """
     import soundfile
 
     try:
         with _sndfile(path) as sound:
             n_samples, subtype, format_name = sound.frames, sound.subtype, sound.format
-            if n_samples >= 2**62:  # a FLAC stream that does not know its length
+            if n_samples >= _UNKNOWN or (truncated and format_name == "FLAC"):
+                return None
+            if format_name == "OGG" and not (
+                subtype == "VORBIS" and sound.channels <= 2 and _is_whole_ogg(path)
+            ):
                 return None
             info = AudioInfo(
                 path=path,
@@ -131,19 +144,9 @@ def open_sndfile(
                 pcm_bits=_PCM_BITS.get(subtype),
                 truncated=truncated,
             )
-            if format_name == "FLAC" and n_samples:
-                try:
-                    sound.seek(n_samples - 1)
-                    is_whole = len(sound.read(1, "float32")) == 1
-                except soundfile.LibsndfileError:
-                    is_whole = False
-                if not is_whole and not allow_truncated:
-                    raise AudioError(cut_message(path, "its last sample is not there"))
-                if not is_whole:
-                    return None
     except soundfile.SoundFileError:
         return None
-    if info.n_channels > 2:
+    if info.n_channels > 2 and not subtype.startswith("ALAC"):  # whose order it leaves as it is
         labels: tuple[str, ...] | None = None
         if format_name == "FLAC" and info.n_channels <= len(FLAC_LAYOUTS):
             labels = FLAC_LAYOUTS[info.n_channels - 1]
@@ -176,11 +179,13 @@ def _read_sndfile(info: AudioInfo, start: int) -> Iterator[Waveform]:
 
 
 def is_cut(path: Path) -> bool:
-    """Return whether the sound chunk of an AIFF, CAF or W64 file reaches beyond its end."""
+    """Return whether an AIFF, CAF, W64 or FLAC file claims more sound than it has."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         kind = file.read(4)
-        if kind not in (b"FORM", b"caff", b"riff"):
+        if kind == b"fLaC":
+            return _lacks_last_sample(path)
+        if kind == b"OggS":  # does not announce its length
             return False
         at, sound = {b"FORM": (12, b"SSND"), b"caff": (8, b"data"), b"riff": (40, b"data")}[kind]
         for _ in range(10_000):
@@ -195,16 +200,55 @@ def is_cut(path: Path) -> bool:
             if len(head) < n_head or n_body < 0:
                 return False
             if head[:4] == sound:  # the largest sizes stand for "up to the end", too
-                return at + n_head + n_body > size and n_body < 2**62
+                return at + n_head + n_body > size and n_body < _UNKNOWN
             at += n_head + -(-n_body // step) * step
     return False
+
+
+def _lacks_last_sample(path: Path) -> bool:
+    import soundfile
+
+    try:
+        with _sndfile(path) as sound:
+            if not 0 < sound.frames < _UNKNOWN:
+                return False
+            try:
+                sound.seek(sound.frames - 1)
+                return len(sound.read(1, "float32")) != 1
+            except soundfile.LibsndfileError:
+                return True
+    except soundfile.SoundFileError:
+        return False
+
+
+def _is_whole_ogg(path: Path) -> bool:
+    """Return whether every page is there and sound, and only the first begins a stream.
+
+    Libsndfile puts silence, or nothing, in the place of a page whose check sum
+    is wrong. That sum (RFC 3533, section 6) is zlib's with all bits mirrored,
+    begun at zero.
+    """
+    size, at, n_begun = path.stat().st_size, 0, 0
+    with open(path, "rb") as file:
+        while at < size:
+            head = file.read(27)
+            if len(head) < 27 or head[:4] != b"OggS":
+                return False
+            lacing = file.read(head[26])
+            page = head[:22] + bytes(4) + head[26:] + lacing + file.read(sum(lacing))
+            check = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+            if check.to_bytes(4, "big").translate(_MIRRORED) != head[22:26]:
+                return False
+            n_begun += head[5] >> 1 & 1
+            at += len(page)
+    return n_begun == 1
 
 
 def cut_message(path: Path, what: str) -> str:
     """Return the refusal of a file that ends early."""
     return (
-        f"{str(path)!r} is cut: {what}; get a whole copy, or allow truncated files to use "
-        "what there is"
+        f"{str(path)!r} is cut or damaged: {what}; get a whole copy, or use --allow-truncated "
+        "to use what there is"
     )
 
 
@@ -226,6 +270,27 @@ def border(path: Path, verb: str = "read") -> Iterator[None]:
         elif isinstance(err, FileNotFoundError):
             reason = "it is not there; check its name"
         raise AudioError(f"{str(path)!r} cannot be {verb}: {reason}") from err
+
+
+def check_flac(n_channels: int, layout: tuple[str, ...] | None) -> None:
+    """Refuse channels that FLAC cannot hold or would name otherwise.
+
+    Raises
+    ------
+    AudioError
+        Above 8 channels, or for a layout that is not FLAC's for that many.
+    """
+    if n_channels > 8:
+        raise AudioError(f"{n_channels} channels came; FLAC holds 1 to 8, so write WAV")
+    own = FLAC_LAYOUTS[n_channels - 1]
+    meant = layout or own
+    if n_channels < 7:
+        meant = tuple({"SL": "BL", "SR": "BR"}.get(label, label) for label in meant)
+    if n_channels > 2 and meant != own:
+        raise AudioError(
+            f"the speakers {' '.join(meant)} came; FLAC means {' '.join(own)} by {n_channels} "
+            "channels, so write WAV"
+        )
 
 
 class FlacWriter:
@@ -263,22 +328,14 @@ class FlacWriter:
         check_output(sample_rate, n_channels, n_samples, layout)
         if subtype not in ("PCM_16", "PCM_24"):
             raise AudioError(f"the format {subtype!r} came; FLAC is written as PCM_16 or PCM_24")
-        if n_channels > 8:
-            raise AudioError(f"{n_channels} channels came; FLAC holds 1 to 8, so write WAV")
-        own = FLAC_LAYOUTS[n_channels - 1]
-        meant = layout or own
-        if n_channels < 7:
-            meant = tuple({"SL": "BL", "SR": "BR"}.get(label, label) for label in meant)
-        if n_channels > 2 and meant != own:
-            raise AudioError(
-                f"the speakers {layout} came; FLAC means {own} by {n_channels} channels, "
-                "so write WAV"
-            )
+        check_flac(n_channels, layout)
         self._path, self._subtype = Path(path), subtype
         self._n_channels, self._n_samples, self._left = n_channels, n_samples, n_samples
         with border(self._path, "written"):
+            # As bytes, since soundfile cannot encode every name that there may be.
+            name = os.fspath(path) if os.name == "nt" else os.fsencode(path)
             self._sound = soundfile.SoundFile(
-                os.fspath(path), "w", sample_rate, n_channels, subtype, format="FLAC"
+                name, "w", sample_rate, n_channels, subtype, format="FLAC"
             )
 
     def write(self, block: NDArray[np.int32]) -> None:
