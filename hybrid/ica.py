@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unstir.errors import SettingsError
-from unstir.hybrid.midside import by_role
+from unstir.hybrid.midside import by_role, side_share
 from unstir.spectral import Spectrum, analyze, istft, no_evidence, render, settle
 from unstir.types import FILM, Evidence, Mixture, Spectrogram, State, Stems
 
@@ -208,8 +208,9 @@ class Ica:
     def survey(self, blocks: Iterable[Mixture], /) -> State | None:
         """Return the projection onto the first stem's component in every band.
 
-        Key ``projections``, float64, shape (bands, 2, 2); NaN in bands where nothing
-        independent was found. None if that is all of them, or for a single channel.
+        Keys ``projections``, float64, shape (bands, 2, 2), NaN in bands where nothing
+        independent was found; and ``side_share`` as in `unstir.hybrid.midside`. None if
+        nothing was found at all, or for a single channel.
         """
         kept = list(blocks)
         if kept[0].n_channels == 1 or kept[0].role == "surround":
@@ -244,11 +245,11 @@ class Ica:
         projections = np.full((len(unmixing), 2, 2), np.nan)
         of_found = [images(w)[order[chosen]] for w, order in zip(found, orders, strict=True)]
         projections[[w is not None for w in unmixing]] = of_found
-        return {"projections": projections}
+        return {"projections": projections, "side_share": np.asarray(side_share(kept))}
 
     def evidence(self, spectrum: Spectrum, state: State | None = None) -> Evidence:
         """Return, in every cell and channel, the chosen component's part of the power."""
-        known = by_role(spectrum, self.stems)
+        known = by_role(spectrum, self.stems, state)
         if known is not None:
             return known
         if state is None:
@@ -269,7 +270,7 @@ class Ica:
     def separate(self, mix: Mixture, /, state: State | None = None) -> Stems:
         """Return the chosen component's image as the first stem, the rest in equal parts."""
         spectrum = analyze(mix)
-        known = by_role(spectrum, self.stems)
+        known = by_role(spectrum, self.stems, state)
         if known is not None:
             return render(spectrum, settle(known))
         voice, *others = self.stems

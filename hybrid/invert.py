@@ -21,47 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from unstir.hybrid.midside import front_share
+from unstir.hybrid.midside import front_share, is_dual_mono, side_share
 from unstir.spectral import Spectrum, analyze, everywhere, no_evidence
 from unstir.types import FILM, Evidence, Mixture, State, Stems, Waveform
 
-DUAL_MONO_DB = -60.0  # a difference this far below the mix is a codec's doing, not an engineer's
 ONE_SIDED_DB = -100.0  # a cell this far below the other channel's holds only rounding noise
-
-
-def side_share(blocks: Iterable[Mixture]) -> float:
-    """Return the share of the energy that lies in the difference of the channels.
-
-    Parameters
-    ----------
-    blocks : iterable of Mixture
-        Any number of segments; single channels have no difference.
-
-    Returns
-    -------
-    float
-        0 for equal channels, single ones and silence, 1/2 for unrelated channels, 1 for
-        opposite ones.
-
-    Examples
-    --------
-    >>> sound = np.random.default_rng(0).standard_normal(8000).astype(np.float32)
-    >>> [side_share([Mixture(np.stack([sound, g * sound]), 8000)]) for g in (1, -1)]
-    [0.0, 1.0]
-    """
-    side = total = 0.0
-    for block in blocks:
-        if block.n_channels == 2:
-            left, right = block.waveform.astype(np.float64)
-            side += float(np.sum((left - right) ** 2)) / 2
-            total += float(np.sum(left**2) + np.sum(right**2))
-    return side / total if total > 0 else 0.0
-
-
-def is_dual_mono(mix: Mixture, state: State | None) -> bool:
-    """Return whether a pair is one channel twice: in the whole file, where it was surveyed."""
-    share = side_share([mix]) if state is None else float(state["side_share"])
-    return share <= 10 ** (DUAL_MONO_DB / 10)
 
 
 @dataclass(frozen=True)

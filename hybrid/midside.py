@@ -8,7 +8,7 @@ mid removes what is wide even inside a cell that the mask lets pass.
 Mapping. The center is ``speech`` or ``vocals``. The rest is ``accompaniment``, or is
 shared evenly between ``music`` and ``effects``, which this method cannot tell apart.
 In a surround pair nothing is dialogue; a center channel is dialogue whole. Any other
-single channel has no sides: validity 0.
+single channel, and one channel twice, has no sides: validity 0.
 
 References
 ----------
@@ -24,8 +24,45 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from unstir.spectral import Spectrum, analyze, everywhere, istft, no_evidence
+from unstir.spectral import Spectrum, analyze, everywhere, istft, no_evidence, render, settle
 from unstir.types import FILM, Evidence, Masks, Mixture, State, Stems
+
+DUAL_MONO_DB = -60.0  # a difference this far below the mix is a codec's doing, not an engineer's
+
+
+def side_share(blocks: Iterable[Mixture]) -> float:
+    """Return the share of the energy that lies in the difference of the channels.
+
+    Parameters
+    ----------
+    blocks : iterable of Mixture
+        Any number of segments; single channels have no difference.
+
+    Returns
+    -------
+    float
+        0 for equal channels, single ones and silence, 1/2 for unrelated channels, 1 for
+        opposite ones.
+
+    Examples
+    --------
+    >>> sound = np.random.default_rng(0).standard_normal(8000).astype(np.float32)
+    >>> [side_share([Mixture(np.stack([sound, g * sound]), 8000)]) for g in (1, -1)]
+    [0.0, 1.0]
+    """
+    side = total = 0.0
+    for block in blocks:
+        if block.n_channels == 2:
+            left, right = block.waveform.astype(np.float64)
+            side += float(np.sum((left - right) ** 2)) / 2
+            total += float(np.sum(left**2) + np.sum(right**2))
+    return side / total if total > 0 else 0.0
+
+
+def is_dual_mono(mix: Mixture, state: State | None) -> bool:
+    """Return whether a pair is one channel twice: in the whole file, where it was surveyed."""
+    share = side_share([mix]) if state is None else float(state["side_share"])
+    return share <= 10 ** (DUAL_MONO_DB / 10)
 
 
 def center_mask(spectrum: Spectrum, *, power: float = 4.0) -> NDArray[np.float32]:
@@ -70,17 +107,21 @@ def front_share(stems: tuple[str, ...], center: NDArray[np.float32]) -> Masks:
     return {voice: center[None], **dict.fromkeys(others, rest)}
 
 
-def by_role(spectrum: Spectrum, stems: tuple[str, ...]) -> Evidence | None:
+def by_role(
+    spectrum: Spectrum, stems: tuple[str, ...], state: State | None = None
+) -> Evidence | None:
     """Return what the loudspeaker alone says, or None where the sound has to be looked at.
 
     A center channel is the first stem's (dialogue, voice) whole; a surround pair is the
-    other stems' in equal parts; any other single channel says nothing.
+    other stems' in equal parts; any other single channel, and one channel twice (in the
+    whole file, if ``state`` has its ``side_share``), says nothing.
     """
     shape = (spectrum.config.n_bins, spectrum.n_frames)
     if spectrum.mix.role == "surround":
         return Evidence(front_share(stems, np.zeros(shape, np.float32)), everywhere(spectrum))
     if spectrum.mix.n_channels == 2:
-        return None
+        dual = is_dual_mono(spectrum.mix, state)
+        return no_evidence(spectrum, stems) if dual else None
     if spectrum.mix.role == "center":
         return Evidence(front_share(stems, np.ones(shape, np.float32)), everywhere(spectrum))
     return no_evidence(spectrum, stems)
@@ -111,12 +152,15 @@ class MidSide:
     mask: Literal["ratio", "binary"] = "ratio"
 
     def survey(self, blocks: Iterable[Mixture], /) -> State | None:
-        """Return None: nothing has to hold for the whole file."""
-        return None
+        """Return whether there are sides at all.
+
+        Key ``side_share``, float64, scalar in [0, 1]: see `side_share`.
+        """
+        return {"side_share": np.asarray(side_share(blocks))}
 
     def evidence(self, spectrum: Spectrum, state: State | None = None) -> Evidence:
         """Return the center mask as evidence; two channels or a telling role are needed."""
-        known = by_role(spectrum, self.stems)
+        known = by_role(spectrum, self.stems, state)
         if known is not None:
             return known
         return Evidence(front_share(self.stems, self._center(spectrum)), everywhere(spectrum))
@@ -128,10 +172,9 @@ class MidSide:
     def separate(self, mix: Mixture, /, state: State | None = None) -> Stems:
         """Return the masked mid as the first stem, and the rest in equal parts."""
         spectrum = analyze(mix)
-        known = by_role(spectrum, self.stems)
+        known = by_role(spectrum, self.stems, state)
         if known is not None:
-            masks = {n: float(np.mean(m)) for n, m in known.masks.items()}
-            return {name: mix.waveform * np.float32(share) for name, share in masks.items()}
+            return render(spectrum, settle(known))
         mid = spectrum.cells.mean(axis=0, keepdims=True)
         center = istft(mid * self._center(spectrum), spectrum.config, mix.n_samples)
         voice, *others = self.stems

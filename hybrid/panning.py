@@ -44,8 +44,7 @@ import scipy.signal
 from numpy.typing import NDArray
 
 from unstir.errors import SettingsError
-from unstir.hybrid.invert import is_dual_mono, side_share
-from unstir.hybrid.midside import by_role
+from unstir.hybrid.midside import by_role, is_dual_mono, side_share
 from unstir.spectral import Spectrum, analyze, binary_masks, cut, everywhere, no_evidence
 from unstir.types import FILM, Evidence, Masks, Mixture, State, Stems
 
@@ -53,6 +52,7 @@ N_STEPS = 201  # of the histogram: one hundredth of the way from the middle to a
 SMOOTHING_STEPS = 3.0
 MIN_PROMINENCE = 0.02  # of the highest peak
 MIN_DISTANCE_STEPS = 10
+STEADY = 0.5  # coefficient of variation over time of sound that is anything but bursts
 
 
 def azimuth(spectrum: Spectrum) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -155,7 +155,7 @@ class Panning:
     mask: Literal["ratio", "binary"] = "ratio"
     width: float = 0.3
     max_positions: int = 7
-    voice_low_hz: float = 150.0
+    voice_low_hz: float = 120.0
 
     def __post_init__(self) -> None:
         if self.mask not in ("ratio", "binary"):
@@ -292,10 +292,9 @@ def _bursts(activity: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how much each row comes in bursts, by the last row's measure, in [0, 1].
 
     0 where the coefficient of variation over time is a third of the last row's or less, 1/2
-    where they are equal, 1 from three times upwards.
+    where they are equal, 1 from three times upwards. The last row's counts as `STEADY` at least.
     """
     mean = activity.mean(axis=1)
     spread = np.divide(activity.std(axis=1), mean, out=np.zeros_like(mean), where=mean > 0)
-    own, rest = spread[:-1], spread[-1]
-    part = np.divide(own, own + rest, out=np.full_like(own, 0.5), where=own + rest > 0)
-    return np.asarray(np.clip(2 * part - 0.5, 0, 1))
+    own, rest = spread[:-1], max(float(spread[-1]), STEADY)
+    return np.asarray(np.clip(2 * own / (own + rest) - 0.5, 0, 1))

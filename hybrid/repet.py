@@ -44,9 +44,10 @@ from unstir.types import FILM, Evidence, Mixture, State, Stems
 N_BANDS = 128
 BANK_BYTES = 3_000_000
 SURVEY_S = 60.0  # the longest survey; the bank is thinned for it from the start
-MIN_REPEATS = 5  # the median of fewer frames is hardly a pattern
+MIN_SIMILAR = 5  # frames, itself among them; the median of fewer is hardly a pattern
 SPEECH_PART = 0.8  # of a film's foreground
 CHUNK_FRAMES = 16  # keeps the frames that one median needs inside the processor's cache
+SIMILARITY_STEPS = np.float32(2**15)
 NEVER = np.float32(-1)  # below every similarity of non-negative vectors
 
 
@@ -205,7 +206,7 @@ class Repet:
         A stem set; the foreground goes to its first, a part of it to effects.
     mask : {"ratio", "binary"}
         Whether cells are shared or given whole.
-    n_similar : int, odd, at least 1
+    n_similar : int, odd, at least 3
         How many similar frames the median is taken over.
     min_distance_s : float > 0
         Similar frames lie at least so far apart, in seconds.
@@ -228,13 +229,15 @@ class Repet:
     mask: Literal["ratio", "binary"] = "ratio"
     n_similar: int = 63
     min_distance_s: float = 0.25
-    voice_low_hz: float = 150.0
+    voice_low_hz: float = 120.0
 
     def __post_init__(self) -> None:
         if self.mask not in ("ratio", "binary"):
             raise SettingsError(f"mask={self.mask!r} came; 'ratio' or 'binary' is allowed")
-        if self.n_similar < 1 or self.n_similar % 2 == 0:
-            raise SettingsError(f"n_similar={self.n_similar} came; an odd number is wanted")
+        if self.n_similar < 3 or self.n_similar % 2 == 0:
+            raise SettingsError(
+                f"n_similar={self.n_similar} came; an odd number of at least 3 is wanted"
+            )
         if not self.min_distance_s > 0:
             raise SettingsError(f"min_distance_s={self.min_distance_s} came; it has to be above 0")
         if not self.voice_low_hz >= 0:
@@ -313,7 +316,7 @@ class Repet:
         masks = {name: part[None] for name, part in zip(self.stems, parts, strict=True)}
         if self.mask == "binary":
             masks = binary_masks(masks)
-        enough = n_found > MIN_REPEATS  # the frame itself is one of them
+        enough = n_found >= min(MIN_SIMILAR, self.n_similar)
         return Evidence(masks, enough.astype(np.float32)[None])
 
     def estimate(self, mix: Mixture, /, state: State | None = None) -> Evidence:
@@ -331,7 +334,8 @@ class Repet:
         n, hop_length = spectrum.n_frames, spectrum.config.hop_length
         own_times = np.arange(n) * hop_length
         distance = max(1, round(self.min_distance_s * spectrum.mix.sample_rate))
-        similarity = looks[:n] @ looks.T
+        # Rounded, so that equally similar frames are taken in order of time at every gain.
+        similarity = np.rint(looks[:n] @ looks.T * SIMILARITY_STEPS) / SIMILARITY_STEPS
         block = max(1, distance // hop_length)
         columns, values = apart(similarity[:, :n], own_times, block=block, distance=distance)
         if len(times):

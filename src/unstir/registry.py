@@ -117,6 +117,24 @@ _OURS = (
         "classical",
         "repeating background, by similarity of frames",
     ),
+    Method(
+        "harmonic",
+        "unstir.hybrid.harmonic:Harmonic",
+        "classical",
+        "comb along the voice's harmonics, pitch by pYIN and REAPER",
+    ),
+    Method(
+        "classical",
+        "unstir.hybrid.classical:Classical",
+        "classical",
+        "fixed fusion of the classical methods",
+    ),
+    Method(
+        "wiener",
+        "unstir.hybrid.wiener:Wiener",
+        "classical",
+        "multichannel Wiener filter on the fusion's estimates",
+    ),
 )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from unstir.channels import Linking
 from unstir.errors import SettingsError, UnknownNameError
 
-DEFAULT_METHOD = "midside"
+DEFAULT_METHOD = "classical"
 FORMATS = ("source", "pcm16", "pcm24", "float32", "flac")
 
 
