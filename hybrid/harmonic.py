@@ -118,11 +118,10 @@ class Harmonic:
 
     Examples
     --------
-    >>> time_s = np.arange(22050) / 22050
-    >>> buzz = sum(np.sin(2 * np.pi * 150 * k * time_s + 9 * time_s**2 * k) for k in range(1, 20))
-    >>> mix = Mixture(buzz[None].astype(np.float32), 22050)
-    >>> stems = Harmonic(epochs=False).separate(mix)
-    >>> bool(np.square(stems["speech"]).sum() > 4 * np.square(stems["music"]).sum())
+    >>> phase = 2 * np.pi * 150 * 2 ** (np.arange(22050) / 22050) / np.log(2)
+    >>> rising = sum(np.cos(k * phase) for k in range(1, 20))
+    >>> stems = Harmonic().separate(Mixture(rising[None].astype(np.float32), 22050))
+    >>> bool(np.square(stems["speech"]).sum() > 9 * np.square(stems["music"]).sum())
     True
     """
 
@@ -189,8 +188,8 @@ def track(spectrum: Spectrum, voice: Voice = SPEAKING, *, epochs: bool = False) 
     -------
     Pitch
         ``voiced_probability`` is the confidence that a voice is there and has this pitch, 0
-        in unvoiced frames. It starts as ``0.3 + 0.6 p`` with pYIN's p, about as often as that
-        proved right; `epochs.second_opinion` and a pitch that is held change it.
+        in unvoiced frames. It starts halfway from pYIN's to 1; `epochs.second_opinion` and a
+        pitch that is held change it.
     """
     signal = _center(spectrum, voice.highpass_hz)
     peak = np.abs(signal).max()
@@ -207,7 +206,7 @@ def track(spectrum: Spectrum, voice: Voice = SPEAKING, *, epochs: bool = False) 
         hop_length=HOP_LENGTH,
         threshold_prior=(2.0, 8.0),
     )
-    found = replace(found, voiced_probability=0.3 + 0.6 * found.voiced_probability)
+    found = replace(found, voiced_probability=(1 + found.voiced_probability) / 2)
     if epochs:
         from unstir.hybrid.epochs import second_opinion
 
@@ -268,9 +267,9 @@ def comb_mask(pitch: Pitch, config: StftConfig, sample_rate: int) -> NDArray[np.
 
     Examples
     --------
-    >>> pitch = Pitch(np.array([1000.0]), np.array([True]), np.array([1.0]))
-    >>> comb_mask(pitch, StftConfig(16, 4), 16000)[:, 0].round(2).tolist()
-    [0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    >>> pitch = Pitch(np.array([2000.0]), np.array([True]), np.array([1.0]))
+    >>> np.flatnonzero(comb_mask(pitch, StftConfig(64, 16), 16000)[:, 0] == 1).tolist()
+    [8, 16, 24, 32]
     """
     rows = np.flatnonzero(pitch.voiced)
     comb = np.zeros((len(pitch.f0_hz), config.n_bins), np.float32)

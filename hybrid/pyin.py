@@ -114,8 +114,8 @@ def pyin(
 
     Notes
     -----
-    For float32 input ``librosa.pyin`` decodes the same states. Work space is about
-    16 bytes times frames times pitch bins: 12 MB for 20 s at 100 frames per second.
+    For float32 input ``librosa.pyin`` decodes the same states. Work space is 16 bytes times
+    frames times pitch bins: 12 MB for 20 s at 100 frames per second from 65 to 600 Hz.
 
     Examples
     --------
@@ -271,7 +271,7 @@ def _observe(
                 h = depth[i]
                 place = n_thresholds
                 if h < 1:
-                    place = max(0, int(h * n_thresholds) - 1)
+                    place = max(0, int(max(h, 0.0) * n_thresholds) - 1)
                     while place < n_thresholds and not h < thresholds[place]:
                         place += 1
                 if place < n_thresholds:

@@ -25,7 +25,7 @@ import json
 import platform
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,9 +33,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unstir.hybrid import dictionaries as dic
-from unstir.hybrid.nmf import MAPPING, Nmf, kl_nmf
-from unstir.spectral import StftConfig, ratio_masks, render, stft
-from unstir.types import FILM, SONG, STEM_SETS, Mixture, Stems, Waveform
+from unstir.hybrid.nmf import KINDS_OF, Nmf, kl_nmf
+from unstir.spectral import StftConfig, analyze, ratio_masks, render, stft
+from unstir.types import STEM_SETS, Mixture, Stems, Waveform
 
 RATE = 44100
 GRID = StftConfig.for_rate(RATE)
@@ -47,10 +47,13 @@ KINDS = ("speech", "singing", "music", "effects")
 HOP_S = GRID.hop_length / RATE
 
 
+Lags = tuple[tuple[int, int], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     n_components: int = 48  # per kind
-    spans_frames: tuple[tuple[int, int], ...] = ((0, 0), (-2, -1), (1, 2), (-12, -3), (3, 12))
+    spans_frames: Lags = ((0, 0), (-2, -1), (1, 2), (-12, -3), (3, 12))
     seed: int = 0
     frames_per_kind: int = 20000
     nmf_iterations: int = 40
@@ -70,7 +73,7 @@ class Recording:
     song: str  # the song that a track belongs to
     path: str
     waveform: NDArray[np.int16]  # (channels, samples) at 44.1 kHz; whole numbers halve the memory
-    reach: int  # bands that the recording really has
+    reach_hz: float  # nothing above was recorded
 
 
 def magnitudes(waveform: Waveform) -> NDArray[np.float32]:
@@ -83,11 +86,11 @@ def as_float(waveform: NDArray[np.int16]) -> Waveform:
     return waveform.astype(np.float32) / 32768
 
 
-def measured_reach(waveform: Waveform) -> int:
-    """Return how many bands lie below the highest one within 60 dB of the loudest."""
+def measured_reach_hz(waveform: Waveform) -> float:
+    """Return the center of the highest band within 60 dB of the loudest."""
     level = (magnitudes(waveform) / WIDTHS).mean(axis=1)
-    level = np.convolve(level, np.ones(3) / 3, "same")
-    return int(np.flatnonzero(level >= 1e-3 * level.max())[-1]) + 1
+    level = np.convolve(level, np.ones(3) / 3, "same")  # a lone spike is no reach
+    return float(BANDS_HZ[np.flatnonzero(level >= 1e-3 * level.max())[-1]])
 
 
 def load_recordings(corpus: Path, split: str) -> list[Recording]:
@@ -101,8 +104,7 @@ def load_recordings(corpus: Path, split: str) -> list[Recording]:
         samples, rate = soundfile.read(corpus / row["path"], dtype="float32", always_2d=True)
         samples = soxr.resample(samples, rate, RATE).T if rate != RATE else samples.T
         samples = samples / max(1.0, float(np.abs(samples).max()))
-        nyquist = np.count_nonzero(BANDS_HZ < 0.97 * rate / 2)
-        reach = min(measured_reach(samples.astype(np.float32)), int(nyquist))
+        reach_hz = min(measured_reach_hz(samples.astype(np.float32)), 0.97 * rate / 2)
         parts = row["label"].split("/")
         group = {"speech": parts[-1].split("_neutral")[0], "effects": parts[0]}
         song = parts[1] if len(parts) > 2 and row["kind"] == "music" else ""
@@ -114,7 +116,7 @@ def load_recordings(corpus: Path, split: str) -> list[Recording]:
                 song,
                 row["path"],
                 np.round(samples * 32767).astype(np.int16),
-                reach,
+                reach_hz,
             )
         )
     return recordings
@@ -139,7 +141,7 @@ def shelve(recordings: Sequence[Recording]) -> Shelf:
     for recording in recordings:
         groups[recording.kind, recording.group].append(recording)
     voices = [g for (kind, _), g in groups.items() if kind == "speech"]
-    wide = [[r for r in g if BANDS_HZ[r.reach - 1] > 10000] for g in voices]
+    wide = [[r for r in g if r.reach_hz > 10000] for g in voices]
     music = [r for r in recordings if r.kind == "music"]
     songs = [
         (vocals, [r for r in music if r.song == vocals.song])
@@ -170,18 +172,18 @@ def excerpt(rng: np.random.Generator, recording: Recording, n: int) -> Waveform:
 
 def speak(
     rng: np.random.Generator, voice: Sequence[Recording], n: int, pause_s: float
-) -> tuple[Waveform, int]:
+) -> tuple[Waveform, float]:
     """Return utterances of one voice with pauses, from one position, and their reach."""
     line = np.zeros((1, n), np.float32)
-    reach = len(BANDS_HZ)
+    reach_hz = RATE / 2
     at = int(rng.uniform(0, pause_s) * RATE)
     while at < n:
         recording = voice[rng.integers(len(voice))]
         part = excerpt(rng, recording, n).mean(axis=0, keepdims=True)[:, : n - at]
         line[:, at : at + part.shape[1]] = part / max(rms(part), 1e-4)
-        reach = min(reach, recording.reach)
+        reach_hz = min(reach_hz, recording.reach_hz)
         at += part.shape[1] + int(rng.uniform(0.2, pause_s) * RATE)
-    return to_stereo(line, 0.0 if rng.random() < 0.7 else rng.uniform(-0.6, 0.6)), reach
+    return to_stereo(line, 0.0 if rng.random() < 0.7 else rng.uniform(-0.6, 0.6)), reach_hz
 
 
 def rustle(rng: np.random.Generator, effects: Sequence[Sequence[Recording]], n: int) -> Waveform:
@@ -207,7 +209,7 @@ def play(rng: np.random.Generator, music: Sequence[Recording], n: int) -> Wavefo
             return np.tile(part, (1, -(-n // part.shape[1])))[:, :n]
 
 
-def sing(rng: np.random.Generator, shelf: Shelf, n: int) -> tuple[Waveform, Waveform, int]:
+def sing(rng: np.random.Generator, shelf: Shelf, n: int) -> tuple[Waveform, Waveform, float]:
     """Return vocals, the tracks that go with them, and the vocals' reach."""
     while True:
         vocals, tracks = shelf.songs[rng.integers(len(shelf.songs))]
@@ -217,7 +219,7 @@ def sing(rng: np.random.Generator, shelf: Shelf, n: int) -> tuple[Waveform, Wave
         ]
         backing = np.sum(parts[1:], axis=0, dtype=np.float32)
         if rms(parts[0]) > 0.01 and rms(backing) > 0.01:
-            return parts[0], backing, vocals.reach
+            return parts[0], backing, vocals.reach_hz
 
 
 def set_levels(
@@ -231,28 +233,27 @@ def set_levels(
     return np.stack(parts) * np.asarray(gains, np.float32)[:, None, None]
 
 
-def film_scene(rng: np.random.Generator, shelf: Shelf, n: int) -> tuple[Waveform, int]:
-    """Return speech, music (sung at times) and effects, shape (3, 2, n), and what counts of it."""
-    voices = shelf.wide_voices if rng.random() < 0.3 else shelf.voices
-    speech, reach = speak(rng, voices[rng.integers(len(voices))], n, rng.choice([0.6, 2.0]))
+def film_scene(rng: np.random.Generator, shelf: Shelf, n: int) -> tuple[Waveform, float]:
+    """Return speech, music (sung at times) and effects, shape (3, 2, n), and the voice's reach."""
+    voices = shelf.wide_voices if shelf.wide_voices and rng.random() < 0.3 else shelf.voices
+    speech, reach_hz = speak(rng, voices[rng.integers(len(voices))], n, rng.choice([0.6, 2.0]))
     if rng.random() < 0.15:
-        vocals, backing, sung_reach = sing(rng, shelf, n)
-        music, reach = vocals + backing, min(reach, sung_reach)
+        vocals, backing, sung_hz = sing(rng, shelf, n)
+        music, reach_hz = vocals + backing, min(reach_hz, sung_hz)
     else:
         music = play(rng, shelf.music, n)
     parts = [speech, music, rustle(rng, shelf.effects, n)]
     stems = set_levels(rng, parts, (-20, -25, -24), 4)
-    return (np.repeat(stems.mean(axis=1, keepdims=True), 2, 1) if rng.random() < 0.2 else stems), (
-        reach
-    )
+    mono = rng.random() < 0.2
+    return np.repeat(stems.mean(axis=1, keepdims=True), 2, 1) if mono else stems, reach_hz
 
 
-def song_scene(rng: np.random.Generator, shelf: Shelf, n: int) -> tuple[Waveform, int]:
+def song_scene(rng: np.random.Generator, shelf: Shelf, n: int) -> tuple[Waveform, float]:
     """Return vocals and accompaniment, half of the time of another piece, shape (2, 2, n)."""
-    vocals, backing, reach = sing(rng, shelf, n)
+    vocals, backing, reach_hz = sing(rng, shelf, n)
     if rng.random() < 0.5:
         backing = play(rng, shelf.music, n)
-    return set_levels(rng, [vocals, backing], (-22, -20), 3), reach
+    return set_levels(rng, [vocals, backing], (-22, -20), 3), reach_hz
 
 
 # ---------------------------------------------------------------- learning
@@ -271,7 +272,7 @@ def learn_alone(
         loud = np.flatnonzero(total > 0.01 * total.max())
         loud = rng.permutation(loud)[: 3 * quota]
         frames.append(level[:, loud] / total[loud].mean())
-        seen.append(np.repeat(np.arange(len(BANDS_HZ))[:, None] < recording.reach, len(loud), 1))
+        seen.append(np.repeat(BANDS_HZ[:, None] <= recording.reach_hz, len(loud), axis=1))
     keep = rng.permutation(sum(f.shape[1] for f in frames))[: recipe.frames_per_kind]
     V = np.concatenate(frames, axis=1)[:, keep].astype(np.float32)
     M = np.concatenate(seen, axis=1)[:, keep].astype(np.float32)
@@ -280,3 +281,234 @@ def learn_alone(
     H = np.full((recipe.n_components, V.shape[1]), 1 / recipe.n_components, np.float32)
     W, _ = kl_nmf(V, W, H, n_iter=recipe.nmf_iterations, weights=M)
     return np.asarray(W / W.sum(axis=0), np.float32)
+
+
+def spans_s(recipe: Recipe) -> list[tuple[float, float]]:
+    return [(first * HOP_S, last * HOP_S) for first, last in recipe.spans_frames]
+
+
+def observe(stems: Waveform, reach_hz: float, recipe: Recipe) -> tuple[NDArray[np.float32], ...]:
+    """Return what the loss needs of a scene: V, the bands that count, and products per band.
+
+    A mask m that is constant over a band leaves the squared error m^2 X.X - 2 m X.S + S.S there:
+    the products (1 + stems, bands, frames) are X.X and the X.S, the energies (stems,) sum S.S.
+    """
+    cells = np.stack([stft(np.ascontiguousarray(stem), GRID) for stem in stems])
+    mix = cells.sum(axis=0)
+    counts = reach_hz >= BANDS_HZ
+    pairs = [mix * mix.conj(), *(mix * stem.conj() for stem in cells)]
+    products = np.stack([dic.pool(pair.real.mean(axis=0), STARTS) for pair in pairs])
+    energies = dic.pool((np.abs(cells) ** 2).mean(axis=1), STARTS)[:, counts].sum(axis=(1, 2))
+    V = dic.pool(np.sqrt(np.mean(np.abs(mix) ** 2, axis=0)), STARTS)
+    scale = V[counts].mean()
+    V[~counts], products[:, ~counts] = 0, 0
+    stacked = dic.with_context(V / scale, spans_s(recipe), HOP_S)
+    seen = np.tile(counts, len(recipe.spans_frames)).astype(np.float32)
+    return stacked, seen, products / scale**2, energies / scale**2
+
+
+def train(
+    start: dict[str, NDArray[np.float32]], shelf: Shelf, recipe: Recipe
+) -> dict[str, NDArray[np.float32]]:
+    """Return templates of shape (spans, bands, components) that separate scenes best."""
+    import torch
+
+    torch.set_num_threads(1)  # the products are small: a second thread costs more than it gives
+    rng = np.random.default_rng([recipe.seed, 1])
+    n_spans, n_bands = len(recipe.spans_frames), len(BANDS_HZ)
+    # Every span starts as the frame itself: as if all sound stood still.
+    logs = {
+        kind: torch.tensor(np.log(np.tile(W, (n_spans, 1)) + recipe.floor / n_bands))
+        for kind, W in start.items()
+    }
+    for log in logs.values():
+        log.requires_grad_()
+    optimizer = torch.optim.Adam(logs.values(), lr=recipe.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.n_steps)
+    n_samples = int(recipe.scene_s * RATE)
+    recent: dict[str, list[float]] = {"film": [], "song": []}
+    for step in range(1, recipe.n_steps + 1):
+        name = "song" if rng.random() < recipe.song_share else "film"
+        kinds_of = KINDS_OF[STEM_SETS[name]]
+        scenes = [
+            observe(*SCENES[name](rng, shelf, n_samples), recipe)
+            for _ in range(recipe.scenes_per_step)
+        ]
+        V, seen, products, energies = (
+            torch.from_numpy(np.stack(part).astype(np.float32))
+            for part in zip(*scenes, strict=True)
+        )
+        W = {kind: logs[kind].exp() for kinds in kinds_of.values() for kind in kinds}
+        all_w = torch.cat(list(W.values()), dim=1)
+        total = (seen @ all_w)[..., None]
+        H = V.sum(dim=1, keepdim=True) / (all_w.shape[1] * total)
+        for _ in range(recipe.unrolled_iterations):
+            H = H * (all_w.T @ (V / (all_w @ H + 1e-9))) / total
+        activations = dict(zip(W, H.split(recipe.n_components, dim=1), strict=True))
+        parts = [
+            sum(W[kind][:n_bands] @ activations[kind] for kind in kinds)
+            for kinds in kinds_of.values()
+        ]
+        masks = torch.stack(parts, dim=1) + 1e-9
+        masks = masks / masks.sum(dim=1, keepdim=True)
+        errors = (masks**2 * products[:, :1] - 2 * masks * products[:, 1:]).sum(dim=(2, 3))
+        errors = (errors + energies).clamp_min(0)
+        # Stems 40 dB below the mix, and errors 30 dB below a stem, are good enough.
+        faint = 1e-4 * products[:, :1].sum(dim=(2, 3))
+        snr = (energies + faint) / (errors + 1e-3 * energies + faint)
+        loss = -10 * torch.log10(snr).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        recent[name].append(loss.item())
+        if step % 100 == 0:
+            reached = ", ".join(f"{k} {-np.mean(v[-50:]):.2f} dB" for k, v in recent.items() if v)
+            print(f"  step {step}: SNR {reached}", flush=True)
+    learned = {}
+    for kind, log in logs.items():
+        W = log.detach().exp().numpy().reshape(n_spans, n_bands, -1) / WIDTHS
+        # Half precision holds five decades below the highest value of a template.
+        learned[kind] = np.maximum(W / W.max(axis=(0, 1)), 6e-5).astype(np.float16)
+    return learned
+
+
+# ---------------------------------------------------------------- validation and files
+
+SCENES: dict[str, Callable[..., tuple[Waveform, float]]] = {"film": film_scene, "song": song_scene}
+
+
+def si_sdr(estimate: Waveform, reference: Waveform) -> float:
+    e, r = estimate.ravel().astype(np.float64), reference.ravel().astype(np.float64)
+    target = (e @ r) / (r @ r) * r
+    return float(10 * np.log10((target @ target) / max(np.sum((e - target) ** 2), 1e-20)))
+
+
+def ideal(mix: Mixture, stems: Waveform, names: Sequence[str]) -> Stems:
+    """Return what the ratio mask of the true magnitudes cuts out."""
+    spectrum = analyze(mix)
+    parts = {
+        name: np.sqrt(np.mean(np.abs(stft(stem, spectrum.config)) ** 2, axis=0))[None]
+        for name, stem in zip(names, stems, strict=True)
+    }
+    return render(spectrum, ratio_masks(parts))
+
+
+def validate(
+    scenes: Sequence[Waveform], names: tuple[str, ...], *, mono: bool
+) -> dict[str, object]:
+    """Return SI-SDR of doing nothing and what nmf and the ideal ratio mask gain on it, in dB."""
+    rows: dict[str, list[list[float]]] = defaultdict(list)
+    for stems in scenes:
+        stems = stems.mean(axis=1, keepdims=True) if mono else stems
+        mix = Mixture(np.ascontiguousarray(stems.sum(axis=0)), RATE)
+        nothing = [si_sdr(mix.waveform, stem) for stem in stems]
+        rows["mixture"].append(nothing)
+        for row, estimates in (
+            ("nmf", Nmf(names).separate(mix)),
+            ("ideal_ratio_mask", ideal(mix, stems, names)),
+        ):
+            reached = [si_sdr(estimates[n], stem) for n, stem in zip(names, stems, strict=True)]
+            rows[row].append([r - n for r, n in zip(reached, nothing, strict=True)])
+    rng = np.random.default_rng(0)
+    picks = rng.integers(len(scenes), size=(2000, len(scenes)))
+    report: dict[str, object] = {"scenes": len(scenes)}
+    for row, values in rows.items():
+        table = np.column_stack([np.array(values), np.mean(values, axis=1)])
+        low, high = np.percentile(table[picks].mean(axis=1), [2.5, 97.5], axis=0)
+        report[row] = {
+            name: {"mean_db": round(m, 2), "interval_95_db": [round(a, 2), round(b, 2)]}
+            for name, m, a, b in zip(
+                (*names, "mean"),
+                *(x.tolist() for x in (table.mean(axis=0), low, high)),
+                strict=True,
+            )
+        }
+    return report
+
+
+def validation_scenes(name: str, shelf: Shelf, n_scenes: int, seconds: float) -> list[Waveform]:
+    rng = np.random.default_rng(2026)
+    return [SCENES[name](rng, shelf, int(seconds * RATE))[0] for _ in range(n_scenes)]
+
+
+def describe_data(corpus: Path) -> dict[str, object]:
+    """Return what was learned from: files and minutes per source, kind and licence."""
+    with open(corpus / "MANIFEST.csv", newline="", encoding="utf-8") as table:
+        rows = [r for r in csv.DictReader(table) if r["split"] == "train" and r["kind"] in KINDS]
+    seconds: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for row in rows:
+        seconds[row["source_repo"], row["kind"], row["licence"]].append(float(row["seconds"]))
+    return {
+        "licences": sorted({licence for _, _, licence in seconds}),
+        "sources": [
+            {
+                "repository": f"github.com/{repository}",
+                "kind": kind,
+                "licence": licence,
+                "files": len(lengths),
+                "minutes": round(sum(lengths) / 60, 1),
+            }
+            for (repository, kind, licence), lengths in sorted(seconds.items())
+        ],
+    }
+
+
+def write(learned: dict[str, NDArray[np.float16]], about: dict[str, object]) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({**learned, "bands_hz": BANDS_HZ}, dic.FOLDER / "dictionaries.safetensors")
+    text = json.dumps(about, indent=1, ensure_ascii=False)
+    (dic.FOLDER / "dictionaries.json").write_text(text + "\n", encoding="utf-8")
+    dic.load_dictionaries.cache_clear()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("corpus", type=Path, metavar="CORPUS")
+    corpus = parser.parse_args().corpus
+    recipe = Recipe()
+    began = time.process_time()
+    print("reading the recordings", flush=True)
+    recordings = load_recordings(corpus, "train")
+    rng = np.random.default_rng(recipe.seed)
+    start = {}
+    for kind in KINDS:
+        start[kind] = learn_alone(rng, [r for r in recordings if r.kind == kind], recipe)
+        print(f"KL-NMF of {kind}", flush=True)
+    learned = train(start, shelve(recordings), recipe)
+    about: dict[str, object] = {
+        "config": {
+            "kinds": KINDS,
+            "n_components": recipe.n_components,
+            "spans_s": spans_s(recipe),
+            "sample_rate": RATE,
+            "n_fft": GRID.n_fft,
+        },
+        "recipe": {
+            **asdict(recipe),
+            "stages": (__doc__ or "").split("\n\n", 3)[3].strip(),
+            "cpu_seconds": round(time.process_time() - began),
+            "numpy": np.__version__,
+            "machine": platform.machine(),
+        },
+        "data": describe_data(corpus),
+    }
+    write(learned, about)
+    shelf = shelve(load_recordings(corpus, "valid"))
+    validation: dict[str, object] = {
+        "note": "SI-SDR of the mixture and gains on it, in dB; scenes mixed like those of training "
+        "from recordings that were not learned from; all singing is of one song, so the "
+        "intervals of song are too narrow"
+    }
+    for name, n_scenes in (("film", 40), ("song", 16)):
+        scenes = validation_scenes(name, shelf, n_scenes, 10.0)
+        for layout in ("stereo", "mono"):
+            report = validate(scenes, STEM_SETS[name], mono=layout == "mono")
+            validation[f"{name} {layout}"] = report
+            print(f"{name} {layout}: {json.dumps(report, indent=1)}", flush=True)
+    write(learned, {**about, "validation": validation})
+
+
+if __name__ == "__main__":
+    main()

@@ -63,10 +63,10 @@ def _hpss(seconds: float) -> Task:
 
 
 def _hpss_librosa(seconds: float) -> Task:
-    import librosa
+    from librosa.decompose import hpss
 
     magnitude = _magnitude(seconds)
-    return lambda: librosa.decompose.hpss(magnitude, kernel_size=31, mask=True)
+    return lambda: hpss(magnitude, kernel_size=31, mask=True)
 
 
 def _nmf_start(seconds: float) -> tuple[Any, Any, Any]:
@@ -125,7 +125,7 @@ def _priors(seconds: float) -> Task:
 
     x, rate = sound(seconds)
     grid = Grid.for_rate(rate)
-    priors = (MidSide(), Nmf(), Harmonic(epochs=False), Hpss())
+    priors: tuple[Any, ...] = (MidSide(), Nmf(), Harmonic(epochs=False), Hpss())
     whole = Mixture(x, rate)
     states = [prior.survey([whole]) for prior in priors]
 

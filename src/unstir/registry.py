@@ -118,6 +118,14 @@ _OURS = (
         "repeating background, by similarity of frames",
     ),
     Method(
+        "nmf",
+        "unstir.hybrid.nmf:Nmf",
+        "classical",
+        "KL-NMF with dictionaries of speech, singing, music and effects",
+        weights=("unstir.hybrid/dictionaries.safetensors",),
+        weights_license="CC-BY-SA-4.0",
+    ),
+    Method(
         "harmonic",
         "unstir.hybrid.harmonic:Harmonic",
         "classical",
@@ -128,12 +136,16 @@ _OURS = (
         "unstir.hybrid.classical:Classical",
         "classical",
         "fixed fusion of the classical methods",
+        weights=("unstir.hybrid/dictionaries.safetensors",),
+        weights_license="CC-BY-SA-4.0",
     ),
     Method(
         "wiener",
         "unstir.hybrid.wiener:Wiener",
         "classical",
         "multichannel Wiener filter on the fusion's estimates",
+        weights=("unstir.hybrid/dictionaries.safetensors",),
+        weights_license="CC-BY-SA-4.0",
     ),
 )
 

@@ -63,6 +63,7 @@ def sounds(sample_rate, rng):
         "voice": voice(sample_rate, 1.2, rng),
         "noisy voice": voice(sample_rate, 1.2, rng, noise=0.5),
         "noise": rng.standard_normal(len(time_s)),
+        "voice, then digital silence": voice(sample_rate, 1.2, rng) * (time_s < 0.5),
         "loud then faint": voice(sample_rate, 1.2, rng) * 10 ** (-5 * time_s),
     }
 
@@ -162,6 +163,13 @@ def test_a_gain_of_a_power_of_two_changes_nothing(rng, exponent):
     other = pyin(sound * np.float32(2.0**exponent), f0_min_hz=65, f0_max_hz=600, **SPEECH_GRID)
     assert np.array_equal(one.f0_hz, other.f0_hz)
     assert np.array_equal(one.voiced_probability, other.voiced_probability)
+
+
+def test_hops_longer_than_the_fastest_glide_across_the_whole_range_decode():
+    tone = np.sin(2 * np.pi * 200 * np.arange(64000) / 16000).astype(np.float32)
+    found = pyin(tone, 16000, f0_min_hz=150, f0_max_hz=300, frame_length=1024, hop_length=4000)
+    assert found.voiced[1:-1].all()
+    assert np.allclose(found.f0_hz[1:-1], 200, rtol=0.004)
 
 
 def test_a_broader_prior_hears_a_noisier_voice(rng):
