@@ -213,4 +213,4 @@ def with_context(
         for first, last in lags
     ]
     # Differences of running sums may fall a rounding error below zero.
-    return np.maximum(np.concatenate(stacked), 0).astype(np.float32)
+    return np.asarray(np.maximum(np.concatenate(stacked), 0), np.float32)

@@ -29,7 +29,7 @@ References
    ICASSP 2012.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -138,7 +138,8 @@ def kl_nmf(
         out = ratio[: len(v[block])]
         np.matmul(h[block], w.T, out=out)
         np.maximum(out, EPSILON, out=out)
-        return np.divide(v[block], out, out=out)
+        np.divide(v[block], out, out=out)
+        return out
 
     for _ in range(n_iter):
         part = h[:, moving]
@@ -215,38 +216,19 @@ class Nmf:
         """
         if self.score is None and not self.n_free:
             return None
-        spectra = [analyze(block) for block in blocks]
-        if not any(spectrum.magnitude.any() for spectrum in spectra):
-            return None
-        own = _first_templates(self, spectra[0])
-        bank = _bank(self, spectra[0], own)
-        V = np.concatenate([_observe(self, spectrum) for spectrum in spectra], axis=1)
-        allowed = np.concatenate([_allowed(self, spectrum, own) for spectrum in spectra], axis=1)
-        every = -(-V.shape[1] // SURVEY_FRAMES)
-        V, H = _start(V[:, ::every], bank, allowed[:, ::every])
-        n_shipped = len(H) - len(allowed)
-        W, _H = kl_nmf(V, bank.pooled, H, n_iter=SURVEY_ITERATIONS, update_w=slice(n_shipped, None))
-        learned, first = W[:, n_shipped:], bank.pooled[:, n_shipped:]
-        total = learned.sum(axis=0)
-        # A pitch that these blocks never play keeps its first template.
-        learned = np.where(total > 0, learned / np.maximum(total, EPSILON), first)
-        starts = band_starts(spectra[0].frequencies_hz, _relative_width(self))
-        per_bin = learned.reshape(-1, len(starts) - 1, learned.shape[1]) / np.diff(starts)[:, None]
-        return {
-            "templates": np.asarray(per_bin, np.float32),
-            "bands_hz": band_centers_hz(spectra[0].frequencies_hz, starts),
-            "owners": own["owners"] if self.score else _owners(self, bank, learned),
-        }
+        return _learn(self, [analyze(block) for block in blocks])
 
     def evidence(self, spectrum: Spectrum, state: State | None = None) -> Evidence:
         """Return a mask per stem, shape (1, bins, frames); validity is 1 where there is sound.
+
+        Without a state, what a survey would learn is learned from this spectrum alone.
 
         Raises
         ------
         AudioError
             If the score cannot be read.
         """
-        own = _first_templates(self, spectrum) if state is None and self.score else state
+        own = _learn(self, [spectrum]) if state is None else state
         bank = _bank(self, spectrum, own)
         V, H = _start(_observe(self, spectrum), bank, _allowed(self, spectrum, own))
         _, H = kl_nmf(V, bank.pooled, H, n_iter=self.n_iter, update_w=False)
@@ -255,8 +237,8 @@ class Nmf:
             for i, stem in enumerate(self.stems)
         }
         masks = (ratio_masks if self.mask == "ratio" else binary_masks)(parts)
-        sounds = spectrum.magnitude.any(axis=0, keepdims=True)
-        return Evidence(masks, sounds.astype(np.float32))
+        sounds = np.asarray(spectrum.magnitude.any(axis=0), np.float32)
+        return Evidence(masks, sounds[None])
 
     def estimate(self, mix: Mixture, /, state: State | None = None) -> Evidence:
         """Return the evidence on the grid for the mix's sample rate."""
@@ -288,6 +270,32 @@ def _observe(method: Nmf, spectrum: Spectrum) -> NDArray[np.float32]:
         return level
     hop_s = spectrum.config.hop_length / spectrum.mix.sample_rate
     return with_context(level, load_dictionaries().spans_s, hop_s)
+
+
+def _learn(method: Nmf, spectra: Sequence[Spectrum]) -> State | None:
+    """Return the templates of the file's own that explain these spectra beside the shipped ones."""
+    sounds = any(spectrum.magnitude.any() for spectrum in spectra)
+    if not sounds or not (method.score or method.n_free):
+        return None
+    own = _first_templates(method, spectra[0])
+    bank = _bank(method, spectra[0], own)
+    V = np.concatenate([_observe(method, spectrum) for spectrum in spectra], axis=1)
+    allowed = np.concatenate([_allowed(method, spectrum, own) for spectrum in spectra], axis=1)
+    every = -(-V.shape[1] // SURVEY_FRAMES)
+    V, H = _start(V[:, ::every], bank, allowed[:, ::every])
+    n_shipped = len(H) - len(allowed)
+    W, _ = kl_nmf(V, bank.pooled, H, n_iter=SURVEY_ITERATIONS, update_w=slice(n_shipped, None))
+    learned, first = W[:, n_shipped:], bank.pooled[:, n_shipped:]
+    total = learned.sum(axis=0)
+    # A pitch that these spectra never play keeps its first template.
+    learned = np.where(total > 0, learned / np.maximum(total, EPSILON), first)
+    starts = band_starts(spectra[0].frequencies_hz, _relative_width(method))
+    per_bin = learned.reshape(-1, len(starts) - 1, len(allowed)) / np.diff(starts)[:, None]
+    return {
+        "templates": np.asarray(per_bin, np.float32),
+        "bands_hz": band_centers_hz(spectra[0].frequencies_hz, starts),
+        "owners": own["owners"] if method.score else _owners(method, bank, learned),
+    }
 
 
 def _bank(method: Nmf, spectrum: Spectrum, own: State | None) -> _Bank:
@@ -334,10 +342,11 @@ def _first_templates(method: Nmf, spectrum: Spectrum) -> State:
         owner = method.stems.index(SCORED[method.stems])
     else:
         shape = (len(load_dictionaries().spans_s), len(bands_hz), method.n_free)
-        templates = np.random.default_rng(method.seed).uniform(0.5, 1.5, shape)
+        rng = np.random.default_rng(method.seed)
+        templates = rng.uniform(0.5, 1.5, shape).astype(np.float32)
         owner = 0
     return {
-        "templates": np.asarray(templates, np.float32),
+        "templates": templates,
         "bands_hz": bands_hz,
         "owners": np.full(templates.shape[2], owner, np.intp),
     }
@@ -345,7 +354,7 @@ def _first_templates(method: Nmf, spectrum: Spectrum) -> State:
 
 def _allowed(method: Nmf, spectrum: Spectrum, own: State | None) -> NDArray[np.float32]:
     """Return where the file's own templates may sound, shape (components, frames)."""
-    if not method.score:
+    if own is None or not method.score:
         n_own = 0 if own is None else own["templates"].shape[2]
         return np.ones((n_own, spectrum.n_frames), np.float32)
     notes = read_score(method.score)
@@ -372,4 +381,4 @@ def _owners(method: Nmf, bank: _Bank, learned: NDArray[np.float32]) -> NDArray[n
     _, H = kl_nmf(learned, shipped, even, n_iter=method.n_iter, update_w=False)
     mass = H * shipped.sum(axis=0)[:, None]
     by_stem = [mass[owners == i].sum(axis=0) for i in range(len(method.stems))]
-    return np.argmax(by_stem, axis=0)
+    return np.asarray(np.argmax(by_stem, axis=0))

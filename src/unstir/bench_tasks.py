@@ -17,7 +17,7 @@ from unstir.registry import make
 from unstir.scene import load_scene
 from unstir.separate import separate_with
 from unstir.spectral import StftConfig, analyze, stft
-from unstir.streaming import Grid
+from unstir.streaming import Grid, one_blas_thread
 from unstir.types import Mixture, Waveform
 
 Task = Callable[[], Any]
@@ -132,9 +132,10 @@ def _priors(seconds: float) -> Task:
     def run() -> None:
         for k in range(grid.n_windows(x.shape[1])):
             window = np.ascontiguousarray(x[:, k * grid.hop : k * grid.hop + grid.window])
-            spectrum = analyze(Mixture(window, rate, k * grid.hop))
-            for prior, state in zip(priors, states, strict=True):
-                prior.evidence(spectrum, state)
+            with one_blas_thread():
+                spectrum = analyze(Mixture(window, rate, k * grid.hop))
+                for prior, state in zip(priors, states, strict=True):
+                    prior.evidence(spectrum, state)
 
     return run
 

@@ -376,16 +376,16 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from unstir import bench
+    from unstir.bench import classical, memory, separation
 
     if options.what == "classical":
-        bench.classical(options.out)
+        classical(options.out)
     elif options.what == "memory":
-        bench.memory(options.minutes, options.method, options.out)
+        memory(options.minutes, options.method, options.out)
     elif options.corpus is None:
         raise SettingsError("bench separation needs --corpus, a folder of recordings")
     else:
-        bench.separation(options.corpus, options.method, options.out)
+        separation(options.corpus, options.method, options.out)
     return 0
 
 

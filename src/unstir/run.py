@@ -18,7 +18,7 @@ from unstir.journal import Journal, Scratch, Workspace, advance, file_digest, fr
 from unstir.registry import find, make, stem_set, weights_digest
 from unstir.scan import scan, slot_samples
 from unstir.settings import Listener, Note, Progress, Settings, check_device, check_sums
-from unstir.streaming import Grid, separate_stream
+from unstir.streaming import Grid, one_blas_thread, separate_stream
 from unstir.types import Separator, State, Waveform
 
 
@@ -139,7 +139,8 @@ class Run:
             start += found.busiest(length, slot_samples(rate))
             n_samples = length
         listener(Progress("learning", 0, n_samples))
-        state = self.separator.survey(found.sample)
+        with one_blas_thread():
+            state = self.separator.survey(found.sample)
         return Journal(self.key, n_samples, start, found.peak), state
 
     def bytes_needed(self, n_samples: int) -> int:

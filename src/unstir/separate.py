@@ -17,7 +17,7 @@ from unstir.journal import Workspace, is_disk_full
 from unstir.registry import make
 from unstir.run import Run
 from unstir.settings import DEFAULT_METHOD, Listener, Note, Settings
-from unstir.streaming import Grid, separate_stream, survey_sample
+from unstir.streaming import Grid, one_blas_thread, separate_stream, survey_sample
 from unstir.types import Mixture, Separator, State, Stems
 
 
@@ -88,7 +88,8 @@ def separate_with(separator: Separator, mix: Mixture) -> Stems:
         They add up to the mix.
     """
     routed = Routed(separator, groups(mix.n_channels))
-    state = routed.survey(survey_sample([mix.waveform], sample_rate=mix.sample_rate))
+    with one_blas_thread():
+        state = routed.survey(survey_sample([mix.waveform], sample_rate=mix.sample_rate))
     parts = list(
         separate_stream(
             routed,
