@@ -1,0 +1,78 @@
+"""No document promises a file, a command or an option that is not there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from unstir.cli import _parser
+from unstir.registry import methods
+from unstir.settings import DEFAULT_METHOD
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMAND = re.compile(r"^(?:\S*/)?unstir (\w.*?)(?:\s{2,}#.*|\s+#.*)?$")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_the_documents_are_commands(path: Path) -> None:
+    """Every line of a shell block that calls unstir is parsed as the command line would."""
+    for block in re.findall(r"```sh\n(.*?)```", path.read_text(encoding="utf-8"), re.S):
+        for line in block.splitlines():
+            found = COMMAND.match(line.strip())
+            if found:
+                _parser().parse_args(found.group(1).split())
+
+
+def test_the_examples_of_the_help_are_commands() -> None:
+    from unstir.cli import SEPARATE_EXAMPLES
+
+    lines = [line.strip() for line in SEPARATE_EXAMPLES.splitlines()]
+    examples = [line for line in lines if line.startswith("unstir separate")]
+    assert len(examples) == 5
+    for line in examples:
+        _parser().parse_args(line.split()[1:])
+
+
+def test_the_table_of_methods_is_the_registry() -> None:
+    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    table = text.split("## On real recordings")[0]
+    assert set(re.findall(r"^\| `(\w+)`", table, re.M)) == set(methods())
+
+
+def test_the_default_that_the_documents_name_is_the_default() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"The default\nis `{DEFAULT_METHOD}`" in readme
+
+
+def test_the_quoted_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import soundfile as sf
+
+    from tests.sounds import mixture_of, scene
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.S)
+    sf.write(tmp_path / "film.wav", mixture_of(scene(1)).T, 8000)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert (tmp_path / "stems/film/speech.wav").is_file()
+
+
+def test_the_method_of_the_guide_keeps_the_promise() -> None:
+    import numpy as np
+
+    from tests.sounds import null_db
+    from unstir.types import Mixture
+
+    text = (ROOT / "docs/add-a-method.md").read_text(encoding="utf-8")
+    space: dict[str, object] = {}
+    exec(re.findall(r"```python\n(.*?)```", text, re.S)[0], space)
+    x = np.random.default_rng(0).standard_normal((2, 500)).astype(np.float32)
+    stems = space["Thirds"]().separate(Mixture(x, 8000))  # type: ignore[operator]
+    assert null_db(x, stems) <= -120
