@@ -33,8 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unstir.errors import SettingsError
-from unstir.hybrid.midside import by_role, side_share
-from unstir.spectral import Spectrum, analyze, istft, no_evidence, render, settle
+from unstir.hybrid.midside import by_role, scaled, side_share
+from unstir.spectral import Spectrum, analyze, istft, no_evidence
 from unstir.types import FILM, Evidence, Mixture, Spectrogram, State, Stems
 
 MAX_FIT_SAMPLES = 200_000  # FastICA on more gains nothing measurable and takes seconds
@@ -272,7 +272,7 @@ class Ica:
         spectrum = analyze(mix)
         known = by_role(spectrum, self.stems, state)
         if known is not None:
-            return render(spectrum, settle(known))
+            return scaled(mix, known)
         voice, *others = self.stems
         if state is None:
             first = mix.waveform / np.float32(len(self.stems))

@@ -24,7 +24,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from unstir.spectral import Spectrum, analyze, everywhere, istft, no_evidence, render, settle
+from unstir.spectral import Spectrum, analyze, everywhere, istft, no_evidence
 from unstir.types import FILM, Evidence, Masks, Mixture, State, Stems
 
 DUAL_MONO_DB = -60.0  # a difference this far below the mix is a codec's doing, not an engineer's
@@ -127,6 +127,11 @@ def by_role(
     return no_evidence(spectrum, stems)
 
 
+def scaled(mix: Mixture, known: Evidence) -> Stems:
+    """Return the stems of evidence that is the same in every cell: no transform is needed."""
+    return {name: mix.waveform * np.float32(mask.mean()) for name, mask in known.masks.items()}
+
+
 @dataclass(frozen=True)
 class MidSide:
     """Center against sides.
@@ -174,7 +179,7 @@ class MidSide:
         spectrum = analyze(mix)
         known = by_role(spectrum, self.stems, state)
         if known is not None:
-            return render(spectrum, settle(known))
+            return scaled(mix, known)
         mid = spectrum.cells.mean(axis=0, keepdims=True)
         center = istft(mid * self._center(spectrum), spectrum.config, mix.n_samples)
         voice, *others = self.stems
