@@ -29,7 +29,9 @@ References
    ICASSP 2012.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -53,6 +55,7 @@ from unstir.hybrid.score import (
     voices_of,
 )
 from unstir.spectral import Spectrum, analyze, binary_masks, cut, ratio_masks
+from unstir.streaming import one_blas_thread
 from unstir.types import FILM, SONG, Evidence, Mixture, State, Stems
 
 Matrix = NDArray[Any]  # two-dimensional, non-negative
@@ -130,28 +133,34 @@ def kl_nmf(
         v *= m
     step = max(1, BLOCK_CELLS // len(w))
     blocks = [slice(first, first + step) for first in range(0, len(v), step)]
-    ratio = np.empty((min(step, len(v)), len(w)), V.dtype)
     moving = update_w if isinstance(update_w, slice) else slice(None if update_w else 0)
 
     def divide(block: slice) -> Matrix:
         """Return V / (W H) on a block of frames."""
-        out = ratio[: len(v[block])]
-        np.matmul(h[block], w.T, out=out)
+        out: Matrix = h[block] @ w.T
         np.maximum(out, EPSILON, out=out)
         np.divide(v[block], out, out=out)
         return out
 
-    for _ in range(n_iter):
-        part = h[:, moving]
-        if part.size:
-            gain = sum(divide(block).T @ part[block] for block in blocks)
-            total = part.sum(axis=0) if m is None else m.T @ part
-            w[:, moving] *= gain / np.where(total == 0, EPSILON, total)
-            w[w < TINY] = 0
-        for block in blocks:
-            total = w.sum(axis=0) if m is None else m[block] @ w
-            h[block] *= divide(block) @ w / np.where(total == 0, EPSILON, total)
-        h[h < TINY] = 0
+    def pull(block: slice) -> Matrix:
+        return np.asarray(divide(block).T @ h[block, moving], V.dtype)
+
+    def push(block: slice) -> None:
+        total = w.sum(axis=0) if m is None else m[block] @ w
+        h[block] *= divide(block) @ w / np.where(total == 0, EPSILON, total)
+
+    # Blocks share nothing, so they go to the cores whole; each product keeps to one thread, and
+    # sums are taken in the order of the blocks: the bytes do not depend on the number of cores.
+    with one_blas_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in range(n_iter):
+            part = h[:, moving]
+            if part.size:
+                gain = sum(pool.map(pull, blocks))
+                total = part.sum(axis=0) if m is None else m.T @ part
+                w[:, moving] *= gain / np.where(total == 0, EPSILON, total)
+                w[w < TINY] = 0
+            list(pool.map(push, blocks))
+            h[h < TINY] = 0
     return w, np.ascontiguousarray(h.T * scale, V.dtype)
 
 
