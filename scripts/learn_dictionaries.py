@@ -81,7 +81,7 @@ class Recording:
 Shelf = dict[str, list[list[Recording]]]  # groups from which scenes are drawn
 
 
-def read_manifest(corpus: Path, split: str) -> list[dict[str, str]]:
+def manifest(corpus: Path, split: str) -> list[dict[str, str]]:
     with open(corpus / "MANIFEST.csv", newline="", encoding="utf-8") as table:
         return [r for r in csv.DictReader(table) if r["split"] == split and r["kind"] in KINDS]
 
@@ -103,7 +103,7 @@ def load_recordings(corpus: Path, split: str) -> list[Recording]:
     import soxr
 
     recordings = []
-    for row in read_manifest(corpus, split):
+    for row in manifest(corpus, split):
         samples, rate = soundfile.read(corpus / row["path"], dtype="float32", always_2d=True)
         samples = (soxr.resample(samples, rate, RATE) if rate != RATE else samples).T
         samples = np.ascontiguousarray(samples / max(1.0, np.abs(samples).max()), np.float32)
@@ -133,7 +133,7 @@ def rms(x: Waveform) -> float:
 
 
 def excerpt(waveform: NDArray[np.int16], start: int, n: int) -> Waveform:
-    return waveform[:, start : start + n].astype(np.float32) / 32767
+    return np.asarray(waveform[:, start : start + n] / 32767, np.float32)
 
 
 def anywhere(rng: np.random.Generator, recording: Recording, n: int) -> Waveform:
@@ -194,7 +194,7 @@ def sing(
         song = songs[rng.integers(len(songs))]
         start = int(rng.integers(min(track.waveform.shape[1] for track in song) - n))
         vocals, *tracks = (to_stereo(excerpt(track.waveform, start, n)) for track in song)
-        backing = np.sum(tracks, axis=0, dtype=np.float32)
+        backing = np.asarray(np.sum(tracks, axis=0), np.float32)
         if rms(vocals) > 0.01 and rms(backing) > 0.01:
             return vocals, backing, song[0].reach_hz
 
@@ -362,7 +362,7 @@ def validate(scenes: Sequence[Waveform], names: tuple[str, ...]) -> dict[str, ob
 def describe_data(corpus: Path) -> dict[str, object]:
     """Return what was learned from: files and minutes per source, kind and licence."""
     seconds: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for row in read_manifest(corpus, "train"):
+    for row in manifest(corpus, "train"):
         source = f"github.com/{row['source_repo']}", row["kind"], row["licence"]
         seconds[source].append(float(row["seconds"]))
     keys = ("repository", "kind", "licence", "files", "minutes")
