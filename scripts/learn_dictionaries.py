@@ -6,8 +6,8 @@ CORPUS holds MANIFEST.csv. Only recordings of the split "train" are learned from
 "valid" are measured on. Writes dictionaries.safetensors and dictionaries.json into the package.
 Seeded: the same corpus, machine and versions give the same templates.
 
-Two stages. First KL-NMF of each kind alone (Lee and Seung 2001), from frames balanced over the
-recordings. Then discriminative training (Weninger et al. 2014; Le Roux, Hershey and Weninger,
+First comes KL-NMF of each kind alone (Lee and Seung 2001), from frames balanced over the
+recordings, then discriminative training (Weninger et al. 2014; Le Roux, Hershey and Weninger,
 "Deep NMF for speech separation", ICASSP 2015): scenes are mixed on the fly, the updates of the
 activations unrolled, and the templates moved so that the masks cut the stems out with the best
 signal-to-noise ratio.
@@ -39,10 +39,9 @@ KINDS = ("speech", "singing", "music", "effects")
 RATE = 44100
 GRID = StftConfig.for_rate(RATE)
 HOP_S = GRID.hop_length / RATE
-FREQUENCIES_HZ = GRID.frequencies_hz(RATE)
-STARTS = dic.band_starts(FREQUENCIES_HZ)
+STARTS = dic.band_starts(GRID.frequencies_hz(RATE))
 WIDTHS = np.diff(STARTS)[:, None].astype(np.float32)
-BANDS_HZ = dic.band_centers_hz(FREQUENCIES_HZ, STARTS)
+BANDS_HZ = dic.band_centers_hz(GRID.frequencies_hz(RATE), STARTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Recipe:
     seed: int = 0
     frames_per_kind: int = 20000
     nmf_iterations: int = 40
-    n_steps: int = 1000
+    n_steps: int = 300
     scenes_per_step: int = 4
     scene_s: float = 5.0
     unrolled_iterations: int = 10
@@ -81,7 +80,7 @@ class Recording:
 Shelf = dict[str, list[list[Recording]]]  # groups from which scenes are drawn
 
 
-def manifest(corpus: Path, split: str) -> list[dict[str, str]]:
+def read_manifest(corpus: Path, split: str) -> list[dict[str, str]]:
     with open(corpus / "MANIFEST.csv", newline="", encoding="utf-8") as table:
         return [r for r in csv.DictReader(table) if r["split"] == split and r["kind"] in KINDS]
 
@@ -103,7 +102,7 @@ def load_recordings(corpus: Path, split: str) -> list[Recording]:
     import soxr
 
     recordings = []
-    for row in manifest(corpus, split):
+    for row in read_manifest(corpus, split):
         samples, rate = soundfile.read(corpus / row["path"], dtype="float32", always_2d=True)
         samples = (soxr.resample(samples, rate, RATE) if rate != RATE else samples).T
         samples = np.ascontiguousarray(samples / max(1.0, np.abs(samples).max()), np.float32)
@@ -133,7 +132,7 @@ def rms(x: Waveform) -> float:
 
 
 def excerpt(waveform: NDArray[np.int16], start: int, n: int) -> Waveform:
-    return np.asarray(waveform[:, start : start + n] / 32767, np.float32)
+    return waveform[:, start : start + n].astype(np.float32) / 32767
 
 
 def anywhere(rng: np.random.Generator, recording: Recording, n: int) -> Waveform:
@@ -194,7 +193,7 @@ def sing(
         song = songs[rng.integers(len(songs))]
         start = int(rng.integers(min(track.waveform.shape[1] for track in song) - n))
         vocals, *tracks = (to_stereo(excerpt(track.waveform, start, n)) for track in song)
-        backing = np.asarray(np.sum(tracks, axis=0), np.float32)
+        backing = np.sum(tracks, axis=0, dtype=np.float32)
         if rms(vocals) > 0.01 and rms(backing) > 0.01:
             return vocals, backing, song[0].reach_hz
 
@@ -362,7 +361,7 @@ def validate(scenes: Sequence[Waveform], names: tuple[str, ...]) -> dict[str, ob
 def describe_data(corpus: Path) -> dict[str, object]:
     """Return what was learned from: files and minutes per source, kind and licence."""
     seconds: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for row in manifest(corpus, "train"):
+    for row in read_manifest(corpus, "train"):
         source = f"github.com/{row['source_repo']}", row["kind"], row["licence"]
         seconds[source].append(float(row["seconds"]))
     keys = ("repository", "kind", "licence", "files", "minutes")
