@@ -1,15 +1,19 @@
 """What several rooms' tests share."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-# numba's on-disk cache breaks when two processes fill it at once; each test worker has its own.
-os.environ.setdefault(
-    "NUMBA_CACHE_DIR", f"/tmp/unstir-numba-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-)
+# numba's on-disk cache breaks when two processes fill it at once, and then crashes every process
+# that reads it. So every test process has one of its own; always set, since workers inherit the
+# environment of the process that starts them.
+os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="unstir-numba-")
+atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture
