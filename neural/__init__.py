@@ -1,0 +1,1 @@
+"""Neural room: nets, their weights, data mixing and training; torch."""

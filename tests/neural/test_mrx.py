@@ -1,0 +1,225 @@
+import pickle
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.neural.reference_weights import (
+    hollow,
+    noise,
+    read_reference,
+    reference_weights,
+    refusal,
+    shapes_of,
+)
+from unstir.errors import AudioError, SettingsError
+from unstir.neural.audiosep import ResUNet30
+from unstir.neural.mrx import MRX, SOURCES, MRXConfig, load_published
+from unstir.types import FILM
+
+SMALL = MRXConfig(window_lengths=(256, 512, 2048), hop_length=64, n_hidden=16, n_layers=2)
+
+
+@pytest.fixture(scope="module")
+def shapes() -> dict[str, tuple[int, ...]]:
+    with torch.device("meta"):
+        return shapes_of(MRX())
+
+
+def small_net() -> MRX:
+    net = MRX(SMALL)
+    net.load_state_dict(reference_weights(shapes_of(net)))
+    return net.eval()
+
+
+def test_names_and_shapes_are_the_published_ones(shapes: dict[str, tuple[int, ...]]) -> None:
+    assert shapes == read_reference("mrx").shapes
+
+
+def test_the_output_is_the_published_one() -> None:
+    reference = read_reference("mrx")
+    net = MRX().eval()
+    assert sum(p.numel() for p in net.parameters()) == reference.n_parameters == 30_509_080
+    net.load_state_dict(reference_weights(reference.shapes))
+    with torch.no_grad():
+        estimates = net(reference.arrays["x"][None])[0]
+    truth = reference.arrays["y"]
+    assert (estimates - truth).abs().max() < 1e-5 * truth.abs().max()
+
+
+def test_the_sources_are_the_stems_of_film_in_the_paper_s_order() -> None:
+    assert SOURCES[0] == "music"
+    assert sorted(SOURCES) == sorted(FILM)
+
+
+@pytest.mark.parametrize("samples", [1, 10, 300, 1024, 1025])
+def test_sound_shorter_than_a_window_keeps_its_length(samples: int) -> None:
+    mixture = noise(2, 2, samples)
+    estimates = small_net()(mixture)
+    assert estimates.shape == (2, 3, 2, samples)
+    assert estimates.isfinite().all() and estimates.abs().amax() > 0
+
+
+def test_silence_stays_silent() -> None:
+    assert torch.equal(small_net()(torch.zeros(1, 2, 5000)), torch.zeros(1, 3, 2, 5000))
+
+
+def test_silence_has_finite_gradients() -> None:
+    net = small_net()
+    net(torch.zeros(1, 1, 5000)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
+def test_each_channel_goes_through_alone() -> None:
+    net, stereo = small_net(), noise(1, 2, 3000)
+    both = net(stereo)
+    for c in range(2):
+        alone = net(stereo[:, c : c + 1])
+        assert torch.allclose(both[:, :, c : c + 1], alone, rtol=0, atol=1e-6)
+
+
+def test_each_item_of_a_batch_goes_through_alone() -> None:
+    net, batch = small_net(), noise(3, 2, 3000)
+    assert torch.allclose(net(batch)[1:2], net(batch[1:2]), rtol=0, atol=1e-6)
+
+
+def test_the_mixture_is_left_as_it_is() -> None:
+    for samples in (300, 3000):
+        mixture = noise(1, 2, samples)
+        before = mixture.clone()
+        small_net()(mixture)
+        assert torch.equal(mixture, before)
+
+
+def test_gradients_reach_every_weight() -> None:
+    net = small_net().train()
+    net(noise(2, 2, 3000)).square().sum().backward()
+    for name, p in net.named_parameters():
+        assert p.grad is not None and p.grad.isfinite().all() and p.grad.abs().max() > 0, name
+
+
+def test_half_precision_gives_nearly_the_same() -> None:
+    net, mixture = small_net(), noise(1, 2, 3000)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        half = net(mixture)
+    assert half.dtype == torch.float32
+    exact = net(mixture)
+    assert (half - exact).norm() < 0.05 * exact.norm()
+
+
+@pytest.mark.parametrize("shape", [(2, 1000), (1000,), (1, 2, 0), (0, 2, 1000), (1, 0, 1000)])
+def test_a_mixture_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(AudioError, match=r"\(batch, channels, samples\)"):
+        small_net()(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"window_lengths": ()}, "window_lengths"),
+        ({"window_lengths": (1024, 257)}, "window_lengths"),
+        ({"window_lengths": (1024, 256)}, "window_lengths"),
+        ({"hop_length": 0}, "hop_length"),
+        ({"n_hidden": 15}, "n_hidden"),
+        ({"n_layers": 0}, "n_layers"),
+        ({"dropout": 1.0}, "dropout"),
+    ],
+)
+def test_a_size_that_no_net_can_have_is_refused(settings: dict, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        MRXConfig(**settings)
+
+
+def test_a_net_of_one_layer_builds_without_a_warning() -> None:
+    MRX(MRXConfig(window_lengths=(128,), hop_length=64, n_hidden=2, n_layers=1))
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "module.net."])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_released_checkpoint_loads_bare_or_wrapped(
+    tmp_path: Path, shapes: dict[str, tuple[int, ...]], prefix: str, wrapped: bool
+) -> None:
+    weights = {prefix + name: value for name, value in hollow(shapes).items()}
+    weights[prefix + "_encoders.0.layer.0.num_batches_tracked"] = torch.tensor(7)
+    torch.save({"state_dict": weights, "epoch": 3} if wrapped else weights, tmp_path / "mrx.pth")
+    assert list(load_published(tmp_path / "mrx.pth")) == list(shapes)
+
+
+def test_what_loads_is_what_was_saved_and_fits_the_net(tmp_path: Path) -> None:
+    net = MRX()
+    torch.save(net.state_dict(), tmp_path / "mrx.pth")
+    weights = load_published(tmp_path / "mrx.pth")
+    assert all(torch.equal(value, net.state_dict()[name]) for name, value in weights.items())
+    net.load_state_dict(weights)
+
+
+def test_a_checkpoint_of_another_net_is_refused_by_name(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        other = hollow(shapes_of(ResUNet30()))
+    torch.save(other, tmp_path / "other.pth")
+    message = refusal(load_published, tmp_path / "other.pth")
+    assert "189 missing (_encoders.0.layer.0.weight, " in message
+    assert "288 unknown (base.bn0.weight, " in message
+    assert len(message) < 400
+
+
+def test_a_missing_an_unknown_and_a_misshapen_weight_are_each_named(
+    tmp_path: Path, shapes: dict[str, tuple[int, ...]]
+) -> None:
+    weights = hollow(shapes)
+    del weights["_decoders.2.2.block.4.bias"]
+    weights["_decoders.3.0.block.4.bias"] = torch.zeros(513)
+    weights["_encoders.1.layer.0.bias"] = torch.zeros(1026)
+    weights["_encoders.1.layer.0.weight"] = torch.zeros(1025, dtype=torch.int64)
+    weights["_encoders.2.layer.0.weight"] = "4097"
+    torch.save(weights, tmp_path / "mrx.pth")
+    message = refusal(load_published, tmp_path / "mrx.pth")
+    assert "1 missing (_decoders.2.2.block.4.bias)" in message
+    assert "1 unknown (_decoders.3.0.block.4.bias)" in message
+    assert "_encoders.1.layer.0.bias is (1026,), wanted (1025,)" in message
+    assert "_encoders.1.layer.0.weight is (1025,) of torch.int64" in message
+    assert "_encoders.2.layer.0.weight is str" in message
+
+
+class Code:
+    """Unpickled by an unguarded reader, this makes a file."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.trace,)
+
+
+@pytest.mark.parametrize("write", [torch.save, lambda x, path: path.write_bytes(pickle.dumps(x))])
+def test_code_in_a_checkpoint_is_refused_and_never_run(write, tmp_path: Path) -> None:
+    write({"weight": Code(tmp_path / "ran")}, tmp_path / "mrx.pth")
+    assert "can run code" in refusal(load_published, tmp_path / "mrx.pth")
+    assert not (tmp_path / "ran").exists()
+    with suppress(RuntimeError):  # a bare pickle is no checkpoint, but runs before that is noticed
+        torch.load(tmp_path / "mrx.pth", weights_only=False)
+    assert (tmp_path / "ran").exists()  # so the trap was armed
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_truncated_checkpoint_is_refused_in_a_sentence(
+    tmp_path: Path, shapes: dict[str, tuple[int, ...]], zipped: bool
+) -> None:
+    path = tmp_path / "mrx.pth"
+    torch.save(hollow(shapes), path, _use_new_zipfile_serialization=zipped)
+    load_published(path)
+    whole = path.read_bytes()
+    for part in (0, 1, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:part])
+        assert "damaged" in refusal(load_published, path)
+
+
+@pytest.mark.parametrize("content", [[1, 2], {3: torch.zeros(1)}, torch.zeros(3)])
+def test_a_file_without_named_weights_is_refused(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "mrx.pth")
+    assert "no weights by name" in refusal(load_published, tmp_path / "mrx.pth")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    assert "no checkpoint at" in refusal(load_published, tmp_path / "absent.pth")
