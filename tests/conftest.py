@@ -15,6 +15,10 @@ import pytest
 os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="unstir-numba-")
 atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 
+# Nor may the models that the user of this machine has added change what is tested.
+os.environ["UNSTIR_MODELS"] = tempfile.mkdtemp(prefix="unstir-models-")
+atexit.register(shutil.rmtree, os.environ["UNSTIR_MODELS"], ignore_errors=True)
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:

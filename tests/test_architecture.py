@@ -14,7 +14,7 @@ ROOMS = ("hybrid", "neural", "plugins", "sessions")
 LEVELS = (
     ("errors",),
     ("types",),
-    ("spectral", "riff", "loudness", "pcm", "evaluate", "channels"),
+    ("spectral", "riff", "loudness", "pcm", "evaluate", "channels", "weights"),
     ("containers", "settings", "streaming", "registry", "scene"),
     ("soundfiles", "scan"),
     ("audio", "picture"),
@@ -25,7 +25,7 @@ LEVELS = (
     ("separate",),
     ("compare", "plugins", "sessions"),
     ("console",),
-    ("demonstrate", "bench", "bench_tasks"),
+    ("demonstrate", "bench", "bench_tasks", "cli_models"),
     ("cli",),
     ("__main__",),
 )

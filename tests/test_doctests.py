@@ -8,10 +8,15 @@ import pytest
 
 import unstir
 import unstir.hybrid
+import unstir.neural
 
 MODULES = [
     *(f"unstir.{m.name}" for m in pkgutil.iter_modules(unstir.__path__) if m.name != "__main__"),
-    *(f"unstir.hybrid.{m.name}" for m in pkgutil.iter_modules(unstir.hybrid.__path__)),
+    *(
+        f"{room.__name__}.{m.name}"
+        for room in (unstir.hybrid, unstir.neural)
+        for m in pkgutil.iter_modules(room.__path__)
+    ),
     "unstir",
 ]
 

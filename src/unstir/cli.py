@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unstir import __version__
+from unstir.cli_models import add_models
 from unstir.errors import SettingsError, UnstirError
 from unstir.settings import DEFAULT_METHOD, FORMATS, Settings
 from unstir.types import STEM_SETS
@@ -112,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=_demo)
 
+    add_models(commands)
     _add_bench(commands)
     return parser
 
@@ -185,7 +187,7 @@ def _add_separate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         type=_time,
         help="only the loudest, busiest passage of that length, e.g. 15s",
     )
-    add("--device", default="auto", help="auto or cpu (default: %(default)s)")
+    add("--device", default="auto", help="auto, cpu; for nets also cuda (default: %(default)s)")
     add(
         "--seed",
         metavar="N",

@@ -44,14 +44,15 @@ class Row:
 
 
 def candidates(set_name: str, wanted: Sequence[str] | None = None) -> list[str]:
-    """Return the methods to compare: all that give the set, or those asked for.
+    """Return the methods to compare: all that give the set and can run, or those asked for.
 
     Raises
     ------
     UnknownNameError
         If one that was asked for does not exist.
     """
-    names = [find(name).name for name in wanted] if wanted else list(methods())
+    ready = [name for name, method in methods().items() if method.needs != "weights"]
+    names = [find(name).name for name in wanted] if wanted else ready
     return [name for name in names if set_name in find(name).stem_sets]
 
 
@@ -81,7 +82,7 @@ def compare(
         For methods that draw random numbers.
     """
     mixture: Waveform = sum_of(truth)
-    options = {"references": truth} if find(name).needs == "references" else {}
+    options: dict[str, Any] = {"references": truth} if find(name).needs == "references" else {}
     separator = make(name, set_name, seed=seed, **options)
     began = time.perf_counter()
     stems = separate_with(separator, Mixture(mixture, sample_rate))

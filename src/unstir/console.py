@@ -185,6 +185,37 @@ def show_methods(*, as_json: bool) -> None:
     Console(highlight=False).print(table)
 
 
+def show_models(*, as_json: bool) -> None:
+    """Print whose weights there are, and where."""
+    from unstir.neural.models import entries  # only this command waits for torch
+
+    rows: list[dict[str, Any]] = []
+    for entry in entries():
+        known = entry.description
+        rows.append(
+            {
+                "name": entry.name,
+                "state": entry.state,
+                "net": known.net if known else None,
+                "sources": list(known.sources) if known else [],
+                "sample_rate_hz": known.sample_rate if known else None,
+                "license": str(known.card.get("license", "")) if known else "",
+                "file": str(entry.path),
+            }
+        )
+    if as_json:
+        for row in rows:
+            print(json.dumps(row))
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "weights", "gives", "license", "file"):
+        table.add_column(title, no_wrap=title in ("name", "weights"))
+    for row in rows:
+        shown = (row["name"], row["state"], ", ".join(row["sources"]), row["license"], row["file"])
+        table.add_row(*(escape(_printable(str(value))) or "-" for value in shown))
+    Console(highlight=False).print(table)
+
+
 def show_info(path: Path, *, stream: int, allow_truncated: bool, as_json: bool) -> None:
     """Print what a file is and how it would be taken apart."""
     info = probe(path, stream=stream, allow_truncated=allow_truncated)

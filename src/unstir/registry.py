@@ -11,11 +11,12 @@ import importlib
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
-from importlib.resources import files
 from typing import Any, Literal
 
 from unstir.errors import SettingsError, UnknownNameError
+from unstir.settings import check_device
 from unstir.types import STEM_SETS, Separator
+from unstir.weights import locate
 
 ENTRY_POINT_GROUP = "unstir.methods"
 
@@ -29,7 +30,8 @@ class Method:
     name : str
         What the user types.
     target : str
-        ``"module:Class"``; called with ``stems`` and, if it has such a field, ``seed``.
+        ``"module:Class"``; called with ``stems`` and, if it has such fields, ``seed``, ``device``
+        and ``model``, the first of ``weights``.
     kind : {"control", "classical", "neural", "hybrid"}
         Where it belongs.
     summary : str
@@ -39,9 +41,11 @@ class Method:
     min_channels : int
         Channels that have to be looked at together.
     needs : str
-        What it needs beyond a mix; empty if nothing.
+        What it needs beyond a mix; empty if nothing. `methods` puts ``"weights"`` here for as
+        long as a file of ``weights`` is not there.
     weights : tuple of str
-        Files of trained parameters, each ``"package/file"``.
+        Files of trained parameters, each ``"package/file"``, or ``"store:NAME"`` for a model that
+        the user adds (`unstir.weights.locate`).
     weights_license : str
         Licence of the weights; empty if there are none.
     """
@@ -147,12 +151,20 @@ _OURS = (
         weights=("unstir.hybrid/dictionaries.safetensors",),
         weights_license="CC-BY-SA-4.0",
     ),
+    Method(
+        "mrx",
+        "unstir.neural.separator:NetSeparator",
+        "neural",
+        "multi-resolution CrossNet of the Cocktail Fork Problem, with weights that you add",
+        stem_sets=("film",),
+        weights=("store:mrx",),
+        weights_license="as published",
+    ),
 )
 
 
-@cache
 def methods() -> Mapping[str, Method]:
-    """Return every method by name, ours first.
+    """Return every method by name, ours first, as things stand: weights come and go.
 
     Raises
     ------
@@ -164,6 +176,16 @@ def methods() -> Mapping[str, Method]:
     >>> methods()["midside"].min_channels
     2
     """
+    return {
+        name: method
+        if all(locate(entry).is_file() for entry in method.weights)
+        else dataclasses.replace(method, needs="weights")
+        for name, method in _registered().items()
+    }
+
+
+@cache
+def _registered() -> Mapping[str, Method]:
     found = {method.name: method for method in _OURS}
     for point in entry_points(group=ENTRY_POINT_GROUP):
         method = point.load()
@@ -189,12 +211,10 @@ def find(name: str) -> Method:
     UnknownNameError
         If there is none; the message lists what there is.
     """
-    try:
-        return methods()[name]
-    except KeyError:
-        raise UnknownNameError(
-            f"there is no method {name!r}; choose from {', '.join(methods())}"
-        ) from None
+    known = methods()
+    if name not in known:
+        raise UnknownNameError(f"there is no method {name!r}; choose from {', '.join(known)}")
+    return known[name]
 
 
 def stem_set(name: str) -> tuple[str, ...]:
@@ -218,7 +238,9 @@ def stem_set(name: str) -> tuple[str, ...]:
         ) from None
 
 
-def make(name: str, stems: str = "film", *, seed: int = 0, **options: Any) -> Separator:
+def make(
+    name: str, stems: str = "film", *, seed: int = 0, device: str = "auto", **options: Any
+) -> Separator:
     """Return a method, ready to separate.
 
     Parameters
@@ -229,13 +251,17 @@ def make(name: str, stems: str = "film", *, seed: int = 0, **options: Any) -> Se
         A stem set.
     seed : int
         Passed on to methods that have one.
+    device : str
+        Likewise; a method that has none runs on the CPU and is refused another.
     **options
-        Other fields of the method.
+        Other fields of the method. ``model="random:NET"`` gives a net random weights.
 
     Raises
     ------
     UnknownNameError
-        If there is no such method or stem set, or the method cannot give that set.
+        If there is no such method, stem set or device, or the method cannot give that set.
+    SettingsError
+        If its weights are not there.
 
     Examples
     --------
@@ -250,19 +276,36 @@ def make(name: str, stems: str = "film", *, seed: int = 0, **options: Any) -> Se
         )
     module, _, attribute = method.target.partition(":")
     build = getattr(importlib.import_module(module), attribute)
-    if "seed" in {field.name for field in dataclasses.fields(build)}:
+    fields = {field.name for field in dataclasses.fields(build)}
+    if "seed" in fields:
         options["seed"] = seed
+    if "device" in fields:
+        options["device"] = device
+    else:
+        check_device(device)
+    if "model" in fields and "model" not in options:
+        if method.needs == "weights":
+            raise SettingsError(
+                f"{name} needs weights, which do not come with unstir; get a checkpoint and add "
+                f"it with 'unstir models add {name} --file CHECKPOINT'"
+            )
+        options["model"] = method.weights[0]
     separator = build(stems=wanted, **options)
     assert isinstance(separator, Separator)
     return separator
 
 
 def weights_digest(method: Method) -> str:
-    """Return a SHA-256 over the method's weight files; empty if it has none."""
-    if not method.weights:
+    """Return a SHA-256 over the method's weight files and the descriptions beside them.
+
+    Empty if it has none, or they are not there.
+    """
+    paths = [locate(entry) for entry in method.weights]
+    if not paths or not all(path.is_file() for path in paths):
         return ""
     digest = hashlib.sha256()
-    for name in method.weights:
-        room, _, file = name.rpartition("/")
-        digest.update(files(room).joinpath(file).read_bytes())
+    for path in paths:
+        for file in dict.fromkeys([path, path.with_suffix(".json")]):
+            if file.is_file():
+                digest.update(file.read_bytes())
     return digest.hexdigest()

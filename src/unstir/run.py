@@ -17,7 +17,7 @@ from unstir.errors import AudioError, SettingsError
 from unstir.journal import Journal, Scratch, Workspace, advance, file_digest, free_bytes
 from unstir.registry import find, make, stem_set, weights_digest
 from unstir.scan import scan, slot_samples
-from unstir.settings import Listener, Note, Progress, Settings, check_device, check_sums
+from unstir.settings import Listener, Note, Progress, Settings, check_sums
 from unstir.streaming import Grid, one_blas_thread, separate_stream
 from unstir.types import Separator, State, Waveform
 
@@ -65,13 +65,14 @@ class Run:
             If they are wrong, contradict each other, or do not fit the sound.
         """
         method = find(settings.method)
-        if method.needs:
+        if method.needs and method.needs != "weights":  # of weights `make` has more to say
             raise SettingsError(
                 f"{method.name} needs {method.needs}, which a file alone does not give"
             )
         stems = stem_set(settings.stems)
-        separator = make(settings.method, settings.stems, seed=settings.seed)
-        check_device(settings.device)
+        separator = make(
+            settings.method, settings.stems, seed=settings.seed, device=settings.device
+        )
         check_sums(settings.sums, stems)
         channel_groups = groups(info.n_channels, info.layout, linking=settings.channels)
         widest = max(len(group.channels) for group in channel_groups)
@@ -91,7 +92,10 @@ class Run:
         }
         # Through JSON and back, so that it equals what a journal or report gives back.
         key = json.loads(json.dumps(key))
-        notes = _notes(info, channel_groups, method.min_channels, format)
+        notes = (
+            *_device_notes(separator, settings.device),
+            *_notes(info, channel_groups, method.min_channels, format),
+        )
         return cls(path, info, settings, picture, routed, format, key, notes)
 
     def blocks(
@@ -257,7 +261,7 @@ class Run:
                 "weights_license": method.weights_license or None,
                 **_config(inner),
             },
-            "device": "cpu",
+            "device": getattr(inner, "device", "cpu"),
             "seed": self.settings.seed,
             "channel_groups": [
                 {"channels": group.name, "role": group.role} for group in self.separator.groups
@@ -278,6 +282,14 @@ def _config(separator: Separator) -> dict[str, Any]:
         "class": type(separator).__name__,
         "config": json.loads(json.dumps(config, default=str)),
     }
+
+
+def _device_notes(separator: Separator, asked: str) -> tuple[str, ...]:
+    """Return which device a net took where that was left to it."""
+    taken = getattr(separator, "device", None)
+    if taken is None or asked != "auto":
+        return ()
+    return (f"the net runs on {taken} in {getattr(separator, 'precision', 'fp32')}",)
 
 
 def _notes(

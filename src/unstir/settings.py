@@ -33,7 +33,7 @@ class Settings:
     preview_s : float or None
         Only the busiest passage of that many seconds.
     device : str
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        ``"auto"``, ``"cpu"``, or for nets also ``"cuda"`` or ``"cuda:N"``.
     seed : int
         For methods that draw random numbers.
     stream : int
@@ -77,7 +77,7 @@ Listener = Callable[[Progress | Note], None]
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that is not there, rather than run on another one.
+    """Refuse a device that a method without a net cannot run on, rather than take another one.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def check_device(device: str) -> None:
         raise UnknownNameError(
             f"device {device!r} came; "
             + (
-                "the methods of this version run on the cpu alone"
+                "this method has no net and runs on the cpu alone"
                 if known
                 else "there is no such device"
             )
