@@ -29,6 +29,7 @@ LARGEST_HALF = 65504.0
 NETS: Mapping[str, tuple[str, str, str]] = {
     "compact": ("unstir.neural.compact", "Compact", "CompactConfig"),
     "mrx": ("unstir.neural.mrx", "MRX", "MRXConfig"),
+    "demucs": ("unstir.neural.demucs_adapter", "Demucs", "DemucsConfig"),
     "unet": ("unstir.neural.unet", "Unet", "UnetConfig"),
     "chimera": ("unstir.neural.chimera", "Chimera", "ChimeraConfig"),
     "vocalnet": ("unstir.neural.vocalnet", "Vocalnet", "VocalnetConfig"),

@@ -118,7 +118,7 @@ def add_file(name: str, file: str | Path, *, origin: str | None = None) -> Path:
     """
     target = _target(name)
     file = Path(file)
-    if file.suffix == ".safetensors":
+    if _is_ours(name, file):
         net_name = describe(file).net
         if net_name != name:
             raise SettingsError(
@@ -228,8 +228,14 @@ def _target(name: str) -> Path:
     return locate(f"store:{name}")
 
 
+def _is_ours(name: str, file: Path) -> bool:
+    # Releases of demucs are safetensors, too, but without a JSON beside them.
+    has_json = file.with_suffix(".json").is_file()
+    return file.suffix == ".safetensors" and (has_json or name != "demucs")
+
+
 def _published(name: str, file: Path, origin: str) -> Model:
-    """Return a net with the weights of a released checkpoint, in its published size."""
+    """Return a net with the weights of a released checkpoint, in the size that this has."""
     module, _, _ = classes(name)
     read = getattr(module, "load_published", None)
     if read is None:
@@ -238,7 +244,8 @@ def _published(name: str, file: Path, origin: str) -> Model:
             "JSON beside it is wanted"
         )
     weights = read(file)
-    model = random_model(name)
+    settle = getattr(module, "published_config", None)  # of a net released in several sizes
+    model = random_model(name, settle(file) if settle else None)
     model.net.load_state_dict(weights)
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()

@@ -93,7 +93,7 @@ def classical(out: Path | None = None) -> None:
     row_s = sum(figures[f"method:{name}"]["seconds"] for name in ready)
     speeds.add_row("all methods in a row", f"{row_s:.2f}", f"{60 / row_s:.1f}", "", style="bold")
     console.print(speeds)
-    _keep(out, "classical", figures)
+    keep(out, "classical", figures)
 
 
 def _measure(task: str) -> dict[str, float]:
@@ -149,7 +149,7 @@ def memory(
             speed = f"{runs[-1]['real_time_factor']:.1f}"
             shown.add_row(name, *(f"{peak:.0f}" for peak in peaks), f"{slope:+.3f}", speed)
     Console(highlight=False).print(shown)
-    _keep(out, "memory", rows)
+    keep(out, "memory", rows)
 
 
 def _long_file(folder: Path, minutes: float) -> Path:
@@ -216,12 +216,13 @@ def separation(corpus: Path, wanted: Sequence[str] | None = None, out: Path | No
         console.print(table(entries, f"{set_name}: {len(mixes)} real mixes, SI-SDR in dB (gain)"))
         kept[set_name] = {"mixes": [mix.name for mix in mixes], "methods": entries}
         texts.append(f"{set_name}, {len(mixes)} mixes\n\n{markdown(entries)}")
-    _keep(out, "separation", kept)
+    keep(out, "separation", kept)
     if out is not None:
         write_whole(out.with_suffix(".md"), "\n".join(texts).encode())
 
 
-def _keep(out: Path | None, what: str, figures: Any) -> None:
+def keep(out: Path | None, what: str, figures: Any) -> None:
+    """Write figures as JSON with where they were made; nothing if ``out`` is None."""
     if out is None:
         return
     content = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from unstir.evaluate import bootstrap_interval, improvement, si_sdr_db
+from unstir.evaluate import bootstrap_interval, improvement, si_sdr_db, snr_db
 from unstir.registry import find, make, methods, stem_set
 from unstir.separate import separate_with
 from unstir.types import Mixture, Stems, Waveform
@@ -30,6 +30,8 @@ class Row:
         Per stem; nan where the true stem is silent.
     gain_db : dict of str to float
         The same less that of the mix itself.
+    sdr_db : dict of str to float
+        The signal-to-distortion ratio without any scaling: a wrong level counts.
     seconds, duration_s : float
         Time taken, and length of the sound.
     """
@@ -39,6 +41,7 @@ class Row:
     source: str
     si_sdr_db: dict[str, float]
     gain_db: dict[str, float]
+    sdr_db: dict[str, float]
     seconds: float
     duration_s: float
 
@@ -93,6 +96,7 @@ def compare(
         source,
         {k: si_sdr_db(truth[k], stems[k]) for k in stem_set(set_name)},
         {k: improvement(truth[k], stems[k], mixture) for k in stem_set(set_name)},
+        {k: snr_db(truth[k], stems[k]) for k in stem_set(set_name)},
         seconds,
         mixture.shape[1] / sample_rate,
     )
@@ -116,7 +120,7 @@ def summary(rows: Sequence[Row], *, seed: int = 0) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``method``, ``stems`` (per stem ``si_sdr_db``, ``gain_db``, ``interval_db``),
+        ``method``, ``stems`` (per stem ``si_sdr_db``, ``sdr_db``, ``gain_db``, ``interval_db``),
         ``mean_gain_db``, ``mean_interval_db`` and ``real_time_factor``. An interval is
         None where there are fewer than three sources.
     """
@@ -129,6 +133,7 @@ def summary(rows: Sequence[Row], *, seed: int = 0) -> list[dict[str, Any]]:
             gains = [row.gain_db[stem] for row in own]
             stems[stem] = {
                 "si_sdr_db": _mean([row.si_sdr_db[stem] for row in own]),
+                "sdr_db": _mean([row.sdr_db[stem] for row in own]),
                 "gain_db": _mean(gains),
                 "interval_db": _interval(gains, sources, seed),
             }
@@ -176,6 +181,20 @@ def markdown(entries: Sequence[dict[str, Any]]) -> str:
     for entry in entries:
         cells = [_cell(v["gain_db"], v["interval_db"]) for v in entry["stems"].values()]
         cells.append(_cell(entry["mean_gain_db"], entry["mean_interval_db"]))
+        lines.append(f"| `{entry['method']}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def levels_markdown(entries: Sequence[dict[str, Any]]) -> str:
+    """Return SI-SDR and SDR themselves as a table for the documents, and the speed."""
+    stems = list(entries[0]["stems"])
+    lines = [
+        "| method | " + " | ".join(stems) + " | x real time |",
+        "|---|" + "---:|" * (len(stems) + 1),
+    ]
+    for entry in entries:
+        cells = [f"{v['si_sdr_db']:.1f} / {v['sdr_db']:.1f}" for v in entry["stems"].values()]
+        cells.append(f"{entry['real_time_factor']:.0f}")
         lines.append(f"| `{entry['method']}` | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

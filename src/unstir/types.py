@@ -124,6 +124,29 @@ class Separator(Protocol):
 
 
 @runtime_checkable
+class StreamSeparator(Protocol):
+    """Anything that takes a mix apart while it comes in, at one sample rate."""
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """Names of the stems, in order."""
+
+    @property
+    def latency(self) -> int:
+        """How many samples later everything comes out."""
+
+    def process(self, block: Waveform, /) -> Stems:
+        """Return the stems of as many samples, those that came ``latency`` samples ago.
+
+        They add up to those samples, and to silence for the first ``latency``. How the sound is
+        cut into blocks changes nothing.
+        """
+
+    def reset(self) -> None:
+        """Forget what came, as between two recordings."""
+
+
+@runtime_checkable
 class Prior(Protocol):
     """A guess, made without training, at which stem each cell belongs to."""
 

@@ -1,0 +1,153 @@
+"""The scenes that report: from one split alone, drawn from fixed seeds, held by hashes.
+
+Two sets. ``report`` is our own film recipe; ``foreign`` is the published dnr3 recipe in
+stereo, by other code, at other levels and densities. Neither was ever looked at to choose
+anything, and nothing trains on their sources.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from unstir.errors import AudioError
+from unstir.neural.dnr import RECIPES
+from unstir.neural.dnr_render import Scene as DnrScene
+from unstir.neural.dnr_render import dnr_sources, mix_scene
+from unstir.neural.folders import Sound
+from unstir.neural.pack import SAMPLE_RATE, Pack
+from unstir.neural.render import render
+from unstir.neural.scenes import FULL_BAND_HZ, Recipe, Scene, digest
+from unstir.neural.split import assign, family
+from unstir.types import FILM, Stems
+
+SEED = 2000
+DURATION_S = 20.0
+N_REPORT, N_FOREIGN = 60, 40
+
+# Of the scene lists that the figures in docs/neural.md were made on. They were fixed before
+# the first net was trained.
+FROZEN = {
+    "report": "8ed937b23a27980a1c19b6aab96d3911166b04dd882dc87b7f1fee3cb3876837",
+    "foreign": "b8c2c7e10357269680c48e9f846d19ff4d463bb63fd5ae61e49313249df968fa",
+}
+
+
+def report_plans(pack: Pack) -> list[Scene]:
+    """Return the plans of the 60 scenes of our own recipe."""
+    recipe = Recipe(pack, "report")
+    n = int(DURATION_S * SAMPLE_RATE)
+    return [recipe.draw(np.random.default_rng([SEED, i]), n, full=True) for i in range(N_REPORT)]
+
+
+def report_scenes(pack: Pack, n: int = N_REPORT) -> Iterator[tuple[str, str, Stems]]:
+    """Yield names, sources and stems of the scenes of our own recipe.
+
+    Parameters
+    ----------
+    pack : Pack
+        The packed corpus.
+    n : int
+        How many of them, from the first on.
+
+    Yields
+    ------
+    tuple of str, str and dict
+        A name, which says ``full-band`` where the speech has treble; the music's family, which
+        intervals are drawn over; and the stems, float32 of shape (2, samples), at 44.1 kHz.
+
+    Raises
+    ------
+    AudioError
+        If the recordings are others than those of the frozen list.
+    """
+    plans = report_plans(pack)
+    _check("report", digest(plans))
+    clips = {clip.path: clip for clip in pack.clips}
+    for index, plan in enumerate(plans[:n]):
+        source = clips[plan.music[-1].pieces[0].clip].family
+        bands_hz = [clips[p.clip].bandwidth_hz for bus in plan.speech for p in bus.pieces]
+        full = " full-band" if min(bands_hz) > FULL_BAND_HZ else ""
+        yield (
+            f"report {index}{full}",
+            source,
+            dict(zip(FILM, render(plan, pack, clips), strict=True)),
+        )
+
+
+def foreign_scenes(corpus: Path, n: int = N_FOREIGN) -> Iterator[tuple[str, str, Stems]]:
+    """Yield names, sources and stems of scenes by the dnr3 recipe, in stereo.
+
+    Parameters
+    ----------
+    corpus : Path
+        A folder with ``MANIFEST.csv``; only recordings of the report split are used.
+    n : int
+        How many scenes, from the first on.
+
+    Yields
+    ------
+    tuple of str, str and dict
+        A name, the music's family, and the stems: float32 of shape (2, samples), at 44.1 kHz.
+
+    Raises
+    ------
+    AudioError
+        If the recordings are others than those of the frozen list.
+    """
+    with (corpus / "MANIFEST.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    splits = assign(rows)
+
+    def sounds(kind: str) -> list[Sound]:
+        return [
+            Sound(corpus / row["path"], row["path"], row["label"], float(row["seconds"]))
+            for row in rows
+            # A multitrack's single instruments are no music by themselves.
+            if row["kind"] == kind
+            and splits[family(row)] == "report"
+            and not family(row).startswith("song:")
+        ]
+
+    used = {kind: sounds(kind) for kind in FILM}
+    _check("foreign", _digest(used))
+    sources = dnr_sources(**used)
+    for index in range(n):
+        scene: DnrScene = mix_scene(
+            RECIPES["dnr3"],
+            sources,
+            seed=SEED,
+            index=index,
+            duration_s=DURATION_S,
+            channels=2,
+            sample_rate=SAMPLE_RATE,
+        )
+        music = [a.file for a in scene.annotations if a.kind == "music"]
+        source = family_of(rows, music[0]) if music else "none"
+        yield f"foreign {index}", source, dict(scene.stems)
+
+
+def family_of(rows: list[dict[str, str]], path: str) -> str:
+    """Return the family of a recording by its path."""
+    return next((family(row) for row in rows if row["path"] == path), "none")
+
+
+def _digest(used: dict[str, list[Sound]]) -> str:
+    """Return the hash of what a scene list follows from: sources, recipe, seed."""
+    lists = {kind: [(s.name, round(s.duration_s, 3)) for s in part] for kind, part in used.items()}
+    recipe = {k: str(v) for k, v in asdict(RECIPES["dnr3"]).items()}
+    text = json.dumps([lists, recipe, SEED, DURATION_S, N_FOREIGN], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check(name: str, found: str) -> None:
+    if FROZEN[name] != found:
+        raise AudioError(
+            f"the recordings give {name} scenes {found[:12]}, the frozen list is "
+            f"{FROZEN[name][:12]}; figures on other recordings cannot be compared: use the "
+            "corpus that the list was made of"
+        )

@@ -1,0 +1,96 @@
+"""What training makes small."""
+
+import torch
+from torch import Tensor
+
+from unstir.neural.planes import Sums, stft
+
+RESOLUTIONS = (512, 2048, 8192)  # samples; hop a quarter
+FLOOR = 1e-3  # -30 dB: nearer than that to the truth, or to silence, brings nothing more
+
+
+def snr_loss(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tensor:
+    """Return the mean negative signal-to-noise ratio in dB, bounded at both ends.
+
+    Works on waveforms and, by Parseval's theorem, on spectrograms.
+
+    Parameters
+    ----------
+    estimates, targets : Tensor
+        Real or complex, shape (batch, sources, channels, ...).
+    mixture : Tensor
+        Shape (batch, channels, ...); a source that is silent is measured against it.
+
+    Returns
+    -------
+    Tensor
+        A scalar in dB.
+
+    References
+    ----------
+    .. [1] S. Wisdom et al., "Unsupervised sound separation using mixture invariant
+       training", NeurIPS 2020, eqs. 2 and 3: the thresholded SNR.
+
+    Examples
+    --------
+    >>> x = torch.ones(1, 2, 1, 100)
+    >>> round(snr_loss(x, x, x.sum(1)).item(), 1)  # no more than 30 dB counts
+    -27.0
+    """
+    energy = _power(targets, from_axis=2)
+    error = _power(estimates - targets, from_axis=2)
+    mix = _power(mixture, from_axis=1)[:, None]
+    soft = FLOOR * energy + FLOOR * 0.25 * mix + 1e-9
+    return (10 * torch.log10((error + soft) / (energy + soft))).mean()
+
+
+def masked_snr_loss(masks: Tensor, sums: Sums) -> Tensor:
+    """Return what `snr_loss` gives for the spectrograms that masks cut out.
+
+    Parameters
+    ----------
+    masks : Tensor
+        Shape (batch, sources, frames, bands), constant within a band.
+    sums : Sums
+        Energies per band.
+
+    Returns
+    -------
+    Tensor
+        A scalar in dB.
+    """
+    error = (masks * (masks * sums.mixture - 2 * sums.cross)).sum((2, 3)) + sums.energy
+    energy = sums.energy
+    soft = FLOOR * energy + FLOOR * 0.25 * sums.mixture.sum((2, 3)) + 1e-6
+    return (10 * torch.log10((error.clamp(min=0) + soft) / (energy + soft))).mean()
+
+
+def spectral_loss(estimates: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean distance of compressed magnitudes over three resolutions.
+
+    Parameters
+    ----------
+    estimates, targets : Tensor
+        Waveforms, shape (..., samples).
+
+    Returns
+    -------
+    Tensor
+        A scalar: the L1 distance of magnitudes to the power 0.3, relative to the targets'
+        mean.
+
+    References
+    ----------
+    .. [1] R. Yamamoto et al., "Parallel WaveGAN", ICASSP 2020: several resolutions at once.
+    """
+    total = estimates.new_zeros(())
+    for n_fft in RESOLUTIONS:
+        a = (stft(estimates, n_fft, n_fft // 4).abs() + 1e-5) ** 0.3
+        b = (stft(targets, n_fft, n_fft // 4).abs() + 1e-5) ** 0.3
+        total = total + (a - b).abs().mean() / b.mean()
+    return total / len(RESOLUTIONS)
+
+
+def _power(x: Tensor, from_axis: int) -> Tensor:
+    square = x.abs().square() if x.is_complex() else x.square()
+    return square.flatten(from_axis).mean(-1)

@@ -1,0 +1,103 @@
+"""Scenes for the song net: a singer over an accompaniment.
+
+The plan is a film scene's, with the vocals in the place of the speech, the accompaniment
+in that of the music, and no effects, so that it renders the same way.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from unstir.neural.pack import Clip, Pack, of_labels
+from unstir.neural.scenes import Bus, Piece, Scene, _speed, _tilt
+
+
+@dataclass(frozen=True)
+class SongRecipe:
+    """Draws songs of one split of a pack: whole projects remixed, and singers over other music.
+
+    Parameters
+    ----------
+    pack : Pack
+        The recordings.
+    split : str
+        ``"train"``, ``"choose"`` or ``"report"``.
+    """
+
+    pack: Pack
+    split: str
+    _singing: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
+    _music: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
+    _rooms: list[Clip] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        singing = of_labels(self.pack.select(self.split, "singing"))
+        music = of_labels(
+            clip for clip in self.pack.select(self.split, "music") if "/vocal/" not in clip.path
+        )
+        object.__setattr__(self, "_singing", singing)
+        object.__setattr__(self, "_music", music)
+        object.__setattr__(self, "_rooms", self.pack.select(self.split, "rir"))
+
+    def draw(self, rng: np.random.Generator, n_samples: int, *, full: bool = False) -> Scene:
+        """Return one scene's plan, as `unstir.neural.scenes.Recipe.draw` does."""
+        n = n_samples
+        names = sorted(self._singing)
+        name = names[int(rng.integers(len(names)))]
+        vocals = self._singing[name]
+        own = full or rng.random() < 0.6
+        speed = 1.0 if full else _speed(rng, 0.12)
+        # Where there is singing in most of the stretch can only be heard; three tries do.
+        start = int(rng.integers(0, max(1, vocals[0].n_samples - int(1.2 * n * max(1, speed)))))
+        sung = full or rng.random() < 0.92
+        voice = Bus(
+            tuple(Piece(clip.path, start, 0, n) for clip in vocals) if sung else (),
+            speed if own else _speed(rng, 0.22),
+            width=1.0 if full or rng.random() < 0.5 else float(rng.uniform(0, 1.3)),
+            swap=not full and bool(rng.random() < 0.5),
+            room=self._room(rng) if not full and rng.random() < 0.3 else "",
+            wet_db=float(rng.uniform(-22, -6)),
+            tilt_db=(0.0,) * 4 if full else _tilt(rng, 3),
+        )
+        if own and name in self._music:
+            parts = [c for c in self._music[name] if full or rng.random() < 0.85]
+            gains = rng.normal(0, 0 if full else 3, len(parts))
+            pieces = tuple(
+                Piece(clip.path, start, 0, n, float(gain))
+                for clip, gain in zip(parts, gains, strict=True)
+            )
+        else:
+            loose = sorted(self._music)
+            others = self._music[loose[int(rng.integers(len(loose)))]]
+            clip = others[int(rng.integers(len(others)))]
+            at = int(rng.integers(0, max(1, clip.n_samples - int(1.2 * n))))
+            length = min(n, clip.n_samples - at)
+            pieces = tuple(
+                Piece(clip.path, at, k, min(length, n - k))
+                for k in range(0, n, max(length, n // 8))
+            )
+        backing = Bus(
+            pieces,
+            speed,
+            width=1.0 if full or rng.random() < 0.6 else float(rng.uniform(0.2, 1.5)),
+            swap=not full and bool(rng.random() < 0.5),
+            tilt_db=(0.0,) * 4 if full else _tilt(rng, 3),
+        )
+        return Scene(
+            n,
+            (voice,) if voice.pieces else (),
+            (backing,) if backing.pieces else (),
+            (),
+            (
+                float(rng.normal(-22, 1 if full else 4)),
+                float(rng.normal(-20, 1 if full else 3)),
+                -60.0,
+            ),
+            mono=not full and bool(rng.random() < 0.1),
+            high_hz=float(rng.uniform(5000, 16000)) if not full and rng.random() < 0.15 else 0.0,
+            mix_db=-29.0 if full else float(rng.normal(-29, 3)),
+        )
+
+    def _room(self, rng: np.random.Generator) -> str:
+        return self._rooms[int(rng.integers(len(self._rooms)))].path if self._rooms else ""

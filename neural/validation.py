@@ -1,0 +1,94 @@
+"""How good a net is while it trains: SI-SDR improvement on scenes that never train.
+
+These scenes choose between weights; figures for reports come from `unstir.evaluate`.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unstir.neural.pack import SAMPLE_RATE, Pack
+from unstir.neural.render import render
+from unstir.neural.scenes import Recipe
+
+VALIDATION_SEED = 1000
+
+
+def validation_scenes(pack: Pack, n: int = 24, seconds: float = 10.0) -> Tensor:
+    """Return scenes that choose models, always the same of a pack.
+
+    Parameters
+    ----------
+    pack : Pack
+        Its split ``"choose"`` is used.
+    n : int
+        How many scenes.
+    seconds : float
+        Length of each.
+
+    Returns
+    -------
+    Tensor
+        float32, shape (n, 3, 2, samples): speech, music and effects at 44.1 kHz.
+    """
+    recipe = Recipe(pack, "choose")
+    clips = {clip.path: clip for clip in pack.clips}
+    scenes = []
+    for i in range(n):
+        plan = recipe.draw(
+            np.random.default_rng([VALIDATION_SEED, i]), int(seconds * SAMPLE_RATE), full=True
+        )
+        scenes.append(render(plan, pack, clips))
+    return torch.from_numpy(np.stack(scenes))
+
+
+def si_sdr_gain_db(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tensor:
+    """Return the SI-SDR improvement per scene and source in dB.
+
+    Both channels are taken as one signal, no mean taken away, as `unstir.evaluate` does;
+    energies have a floor, so that a silent source gives a number too.
+
+    Parameters
+    ----------
+    estimates, targets : Tensor
+        Shape (batch, sources, channels, samples).
+    mixture : Tensor
+        Shape (batch, channels, samples).
+
+    Returns
+    -------
+    Tensor
+        float64, shape (batch, sources).
+    """
+    return _si_sdr(estimates, targets) - _si_sdr(mixture[:, None].expand_as(targets), targets)
+
+
+def _si_sdr(estimate: Tensor, target: Tensor) -> Tensor:
+    e, t = estimate.double().flatten(2), target.double().flatten(2)
+    scale = (e * t).sum(-1, keepdim=True) / t.square().sum(-1, keepdim=True).clamp(min=1e-12)
+    near = (scale * t).square().sum(-1)
+    return 10 * torch.log10((near + 1e-12) / ((e - scale * t).square().sum(-1) + 1e-12))
+
+
+@torch.inference_mode()
+def validate(net: nn.Module, weights: dict[str, Tensor], scenes: Tensor) -> list[float]:
+    """Return the mean SI-SDR improvement of every source in dB.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Gets the weights and is left in evaluation mode.
+    weights : dict of str to Tensor
+        A state of that net.
+    scenes : Tensor
+        From `validation_scenes`, on the net's device.
+    """
+    net.load_state_dict(weights)
+    net.eval()
+    gains = []
+    for scene in scenes:
+        mixture = scene.sum(dim=0)[None]
+        with torch.autocast(scene.device.type, torch.bfloat16):
+            estimates = net(mixture)
+        gains.append(si_sdr_gain_db(estimates.float(), scene[None], mixture)[0])
+    return [float(g) for g in torch.stack(gains).mean(dim=0)]

@@ -1,0 +1,100 @@
+"""Take the best weights of a training run into the package, with a card that says all of it.
+
+    python scripts/land_model.py compact-film RUN --pack PACK [--figures benchmarks/evaluation.json]
+
+Run it once to land the weights, then 'unstir evaluate', then again with --figures.
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unstir.compare import Row, summary
+from unstir.neural import checkpoint
+from unstir.neural.pack import SAMPLE_RATE, Pack
+from unstir.neural.train import TrainConfig, build
+
+ROOT = Path(__file__).resolve().parents[1]
+
+SOURCES = {
+    "compact-film": ("speech", "music", "effects"),
+    "compact-film-causal": ("speech", "music", "effects"),
+    "compact-song": ("vocals", "accompaniment"),
+}
+WEAKNESSES = {
+    "compact-film": [
+        "sung music: one act's singing was all there was to learn it from; vocals may go to speech",
+        "music in the training set is mostly electronic and game music; orchestras are rare",
+        "speech in languages other than English, German, Spanish and French was not heard",
+        "sounds of one stem that resemble another (crowds, musical effects, beatboxing) are split",
+        "one mask serves both channels: two sources in one cell at two places are not told apart",
+    ],
+    "compact-song": [
+        "learned from five songs of one act; other voices and styles are mostly unknown to it",
+    ],
+}
+WEAKNESSES["compact-film-causal"] = WEAKNESSES["compact-film"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", choices=sorted(SOURCES))
+    parser.add_argument("run", type=Path, help="folder of the training run")
+    parser.add_argument("--pack", type=Path, required=True, help="what it was trained on")
+    parser.add_argument("--figures", type=Path, help="what 'unstir evaluate --out' wrote")
+    options = parser.parse_args()
+
+    best = torch.load(options.run / "best.pt", weights_only=True)
+    saved = torch.load(options.run / "last.pt", weights_only=True)
+    config = TrainConfig(**json.loads(saved["config"]))
+    net = build(config)
+    net.load_state_dict(best["net"])
+    log = [json.loads(line) for line in (options.run / "log.jsonl").read_text().splitlines()]
+    card: dict[str, Any] = {
+        "license": "CC-BY-SA-4.0",
+        "recipe": asdict(config),
+        "step": best["step"],
+        "validation_gain_db": best["gain_db"],
+        "curve": [[e["step"], e["gain_db"]] for e in log],
+        "training_minutes_by_source": minutes(Pack(options.pack)),
+        "known_weaknesses": WEAKNESSES[options.name],
+    }
+    if options.figures:
+        figures = json.loads(options.figures.read_text())["figures"]
+        card["figures"] = {
+            name: next(
+                e for e in summary([Row(**row) for row in rows]) if e["method"] == options.name
+            )
+            for name, rows in figures.items()
+        }
+    _, _, config_class = checkpoint.classes(config.net)
+    path = ROOT / "neural" / f"{options.name}.safetensors"
+    net_config = config_class(**{k: _tuple(v) for k, v in config.net_config.items()})
+    checkpoint.save(path, config.net, net, net_config, SOURCES[options.name], card)
+    print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, step {best['step']}")
+
+
+def minutes(pack: Pack) -> dict[str, dict[str, float]]:
+    """Return minutes of training sound by kind and license, so that credits can be followed."""
+    found: dict[str, dict[str, float]] = {}
+    for clip in pack.clips:
+        if clip.split == "train":
+            own = found.setdefault(clip.kind, {})
+            license_name = clip.license.partition(" (")[0]
+            own[license_name] = own.get(license_name, 0.0) + clip.n_samples / SAMPLE_RATE / 60
+    return {
+        kind: {name: round(value, 1) for name, value in sorted(own.items())}
+        for kind, own in found.items()
+    }
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    main()

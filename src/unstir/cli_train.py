@@ -1,0 +1,132 @@
+"""``unstir train``: a net trained over a packed corpus, in one go or in legs."""
+
+import argparse
+import contextlib
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from unstir.errors import SettingsError
+
+
+def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add ``unstir train``."""
+    parser = commands.add_parser(
+        "train",
+        help="train a net on packed recordings",
+        description="Train a net, or go on training: the same command after an interruption, or "
+        "after --minutes, goes on from the last validation to the same result. Several GPUs: "
+        "torchrun --nproc-per-node N -m unstir train ...",
+        epilog="examples:\n"
+        "  unstir data pack corpus -o packed\n"
+        "  unstir train compact-film --pack packed -o runs/film\n"
+        "  unstir train compact-film --pack packed -o runs/film --minutes 10 --device cuda",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("recipe", metavar="RECIPE", help="e.g. compact-film; a wrong name shows all")
+    add("--pack", metavar="DIR", type=Path, required=True, help="from 'unstir data pack'")
+    add(
+        "-o",
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="log, checkpoints and the model; a folder with a run of the same recipe goes on",
+    )
+    add("--steps", metavar="N", type=int, help="how many steps in all, instead of the recipe's")
+    add("--minutes", metavar="M", type=float, default=math.inf, help="stop after so long")
+    add("--threads", metavar="T", type=int, default=1, help="of arithmetic (default: %(default)s)")
+    add(
+        "--workers",
+        metavar="W",
+        type=int,
+        default=1,
+        help="processes that mix scenes (default: %(default)s)",
+    )
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    parser.set_defaults(run=_train)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from unstir.neural.device import resolve
+    from unstir.neural.pack import Pack
+    from unstir.neural.recipes import export, recipe
+    from unstir.neural.train import train
+
+    for name, lowest in (("steps", 1), ("threads", 1), ("workers", 0)):
+        value = getattr(options, name)
+        if value is not None and value < lowest:
+            raise SettingsError(f"--{name} {value} came; at least {lowest} is wanted")
+    if not options.minutes > 0:
+        raise SettingsError(f"--minutes {options.minutes:g} came; a time above 0 is wanted")
+    config = recipe(options.recipe)
+    if options.steps is not None:
+        config = replace(config, steps=options.steps)
+    pack = Pack(options.pack)
+    n_clips = len(pack.clips)  # a folder that is no pack is refused before anything is made
+    device = resolve(_local(options.device))
+    is_first = os.environ.get("RANK", "0") == "0"
+    if is_first:
+        print(f"{options.recipe} on {device}: {n_clips} recordings, {config.steps} steps")
+    with _bar(config.steps) if is_first else contextlib.nullcontext((_ignore, _ignore)) as told:
+        listener, on_step = told
+        net = train(
+            config,
+            pack,
+            options.out,
+            device=device,
+            threads=options.threads,
+            workers=options.workers,
+            minutes=options.minutes,
+            listener=listener,
+            on_step=on_step,
+        )
+    if is_first:
+        try:
+            path = export(options.recipe, config, net, pack, options.out)
+        except ModuleNotFoundError as error:
+            raise SettingsError(
+                f"the run in {options.out} is kept, but {error.name} is not installed here and no "
+                "model was written; install it and give the same command again"
+            ) from None
+        print(f"{path} holds the weights so far; {options.out / 'log.jsonl'} the curve")
+    return 0
+
+
+def _ignore(_: object) -> None:
+    pass
+
+
+def _local(device: str) -> str:
+    """Return the device of this process: under torchrun every one has a GPU of its own."""
+    number = os.environ.get("LOCAL_RANK")
+    if number is None or device not in ("auto", "cuda"):
+        return device
+    from unstir.neural.device import resolve
+
+    return f"cuda:{number}" if resolve(device).type == "cuda" else device
+
+
+@contextlib.contextmanager
+def _bar(total: int) -> Iterator[tuple[Callable[[dict[str, Any]], None], Callable[[int], None]]]:
+    """Give what is told of validations and what is told of steps, and show both."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    console = Console(stderr=True, highlight=False)
+    gain = TextColumn("validation {task.fields[gain]}")
+    columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), gain, TimeLeft())
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("", total=total, gain="-")
+
+        def listener(entry: dict[str, Any]) -> None:
+            gain = f"{entry['gain_db']:+.2f} dB"
+            bars.update(task, gain=gain)
+            console.print(f"step {entry['step']}: {gain}, loss {entry['loss_db']:.2f} dB")
+
+        yield listener, lambda step: bars.update(task, completed=step)

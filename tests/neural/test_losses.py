@@ -1,0 +1,91 @@
+"""Losses measure what they say, on waveforms and on band energies alike."""
+
+import pytest
+import torch
+
+from unstir.neural.losses import masked_snr_loss, snr_loss, spectral_loss
+from unstir.neural.planes import Bands, band_matrices, observe, stft
+
+BANDS = Bands(n_fft=512, hop_length=128, n_bands=48, n_single=24)
+
+
+@pytest.fixture
+def sources() -> torch.Tensor:
+    """Return three sources of two scenes, shape (2, 3, 2, 6000)."""
+    generator = torch.Generator().manual_seed(3)
+    levels = torch.tensor([0.1, 0.05, 0.02])[None, :, None, None]
+    return levels * torch.randn(2, 3, 2, 6000, generator=generator)
+
+
+def test_an_error_ten_times_smaller_is_20_db_better(sources: torch.Tensor) -> None:
+    noise = torch.randn(sources.shape, generator=torch.Generator().manual_seed(4))
+    energy = sources.square().mean(dim=(2, 3), keepdim=True).sqrt()
+    mix = sources.sum(dim=1)
+    losses = [snr_loss(sources + g * energy * noise, sources, mix).item() for g in (1.0, 0.1)]
+    assert losses[0] == pytest.approx(0, abs=0.3)
+    assert losses[1] == pytest.approx(-20, abs=2.5)  # the floor counts a little
+
+
+def test_the_truth_gives_the_bound_and_nothing_is_better(sources: torch.Tensor) -> None:
+    mix = sources.sum(dim=1)
+    best = snr_loss(sources, sources, mix).item()
+    assert -30 < best < -20
+    assert snr_loss(0.999 * sources, sources, mix).item() > best
+
+
+def test_a_silent_source_wants_silence(sources: torch.Tensor) -> None:
+    silent = sources.clone()
+    silent[:, 2] = 0
+    mix = silent.sum(dim=1)
+    right = snr_loss(silent, silent, mix)
+    wrong = silent.clone()
+    wrong[:, 2] = 0.1 * mix
+    assert torch.isfinite(right) and snr_loss(wrong, silent, mix) > right + 3
+
+
+def test_silence_throughout_is_finite_and_has_a_gradient() -> None:
+    estimates = torch.zeros(1, 3, 2, 100, requires_grad=True)
+    loss = snr_loss(estimates, torch.zeros(1, 3, 2, 100), torch.zeros(1, 2, 100))
+    torch.autograd.backward(loss)
+    assert torch.isfinite(loss) and torch.isfinite(estimates.grad).all()
+
+
+def test_spectrograms_give_nearly_what_waveforms_do(sources: torch.Tensor) -> None:
+    estimates = 0.7 * sources + 0.1 * sources.flip(1)
+    mix = sources.sum(dim=1)
+    cells = (stft(x, 512, 128) for x in (estimates, sources, mix))
+    a, b = snr_loss(*cells), snr_loss(estimates, sources, mix)
+    assert a.item() == pytest.approx(b.item(), abs=0.2)
+
+
+def test_masks_on_band_energies_give_what_the_spectrograms_give(sources: torch.Tensor) -> None:
+    seen, sums = observe(sources, BANDS)
+    logits = torch.randn(2, 3, *seen.shape[2:], generator=torch.Generator().manual_seed(5))
+    masks = torch.softmax(2 * logits, dim=1)
+    down, _ = band_matrices(BANDS.n_fft, BANDS.n_bands, BANDS.n_single)
+    constant = masks @ (down > 0).float().T  # the same in every bin of a band
+    cells = stft(sources, BANDS.n_fft, BANDS.hop_length)
+    mix = cells.sum(dim=1)
+    expected = snr_loss(constant[:, :, None] * mix[:, None], cells, mix)
+    assert masked_snr_loss(masks, sums).item() == pytest.approx(expected.item(), abs=1e-3)
+
+
+def test_the_gradient_of_masks_is_that_of_the_spectrograms(sources: torch.Tensor) -> None:
+    seen, sums = observe(sources, BANDS)
+    masks = torch.full((2, 3, *seen.shape[2:]), 1 / 3, requires_grad=True)
+    torch.autograd.backward(masked_snr_loss(masks, sums))
+    down, _ = band_matrices(BANDS.n_fft, BANDS.n_bands, BANDS.n_single)
+    other = torch.full(masks.shape, 1 / 3, requires_grad=True)
+    cells = stft(sources, BANDS.n_fft, BANDS.hop_length)
+    mix = cells.sum(dim=1)
+    wide = other @ (down > 0).float().T
+    torch.autograd.backward(snr_loss(wide[:, :, None] * mix[:, None], cells, mix))
+    torch.testing.assert_close(masks.grad, other.grad, rtol=1e-2, atol=1e-6)
+
+
+def test_the_spectral_loss_is_zero_for_the_truth_and_rises_with_the_error() -> None:
+    x = torch.randn(2, 9000, generator=torch.Generator().manual_seed(6))
+    losses = [spectral_loss(g * x, x).item() for g in (1.0, 0.9, 0.5)]
+    assert losses[0] == 0
+    assert losses[0] < losses[1] < losses[2]
+    assert losses[2] == pytest.approx(1 - 0.5**0.3, abs=0.01)
