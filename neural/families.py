@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from unstir.neural.planes import N_PLANES, Bands, separate
 
+SAMPLE_RATE = 44100
+SOURCES = ("speech", "music", "effects")
+
 
 @dataclass(frozen=True, slots=True)
 class BandBlstmConfig:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unstir.errors import AudioError, SettingsError
 from unstir.neural.folders import Sound, write_scene
@@ -13,6 +14,10 @@ from unstir.neural.pack import SAMPLE_RATE, Pack, pack_rows
 from unstir.neural.render import render
 from unstir.neural.scenes import STEMS, Recipe
 from unstir.neural.split import family
+
+SURROUND_DELAY_S = 0.012
+SURROUND_DB = -9.0
+LFE_HZ = 100.0
 
 
 def write_film_scenes(
@@ -46,8 +51,8 @@ def write_film_scenes(
         Length of a scene, at least 1 s.
     seed : int
         At least 0.
-    channels : {1, 2}
-        Mono is the mean of the two channels of the stereo scene.
+    channels : {1, 2, 6}
+        Mono is the mean of the two channels of the stereo scene; 6 is 5.1, see `surround`.
 
     Raises
     ------
@@ -56,10 +61,10 @@ def write_film_scenes(
     SettingsError
         If an option is out of range.
     """
-    if n < 1 or not 1 <= duration_s < np.inf or seed < 0 or channels not in (1, 2):
+    if n < 1 or not 1 <= duration_s < np.inf or seed < 0 or channels not in (1, 2, 6):
         raise SettingsError(
             f"{n} scenes of {duration_s} s with seed {seed} and {channels} channels came; at least "
-            "1 scene of 1 s, a seed from 0 and 1 or 2 channels are wanted"
+            "1 scene of 1 s, a seed from 0 and 1, 2 or 6 channels are wanted"
         )
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -91,6 +96,48 @@ def write_film_scenes(
             stems = render(plan, pack, clips)
             if channels == 1:
                 stems = stems.mean(axis=1, keepdims=True)
+            if channels == 6:
+                stems = surround(stems)
             place = folder / f"{index:05d}"
             write_scene(place, dict(zip(STEMS, stems, strict=True)), sample_rate=SAMPLE_RATE)
             yield place
+
+
+def surround(stems: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return stereo stems as a dubbing stage would lay them out in 5.1.
+
+    Dialogue stands in the center, and keeps in left and right what is not in the middle. Music
+    fills the front and, later and softer, the surrounds. Effects reach around: what is at
+    one side is shared with the surround of that side; their lowest octaves go to the LFE too.
+
+    Parameters
+    ----------
+    stems : ndarray of float32, shape (3, 2, samples)
+        Speech, music and effects at 44.1 kHz.
+
+    Returns
+    -------
+    ndarray of float32, shape (3, 6, samples)
+        In the order L, R, C, LFE, Ls, Rs.
+
+    Examples
+    --------
+    >>> centered = np.ones((3, 2, 8), np.float32)
+    >>> (surround(centered)[0, :, 0] ** 2).round().astype(int).tolist()  # all in the center
+    [0, 0, 2, 0, 0, 0]
+    """
+    out = np.zeros((3, 6, stems.shape[2]), np.float32)
+    speech, music, effects = stems
+    middle = speech.mean(axis=0)
+    out[0, :2] = speech - middle
+    out[0, 2] = np.sqrt(np.float32(2)) * middle  # the power of a phantom center
+    out[1, :2] = music
+    delay = int(SURROUND_DELAY_S * SAMPLE_RATE)
+    out[1, 4:, delay:] = np.float32(10 ** (SURROUND_DB / 20)) * music[:, : -delay or None]
+    aside = (effects - effects.mean(axis=0)) / 2
+    out[2, :2] = effects - aside
+    out[2, 4:] = aside
+    spectrum = np.fft.rfft(effects.mean(axis=0))
+    spectrum[int(LFE_HZ / SAMPLE_RATE * effects.shape[1]) + 1 :] = 0
+    out[2, 3] = np.fft.irfft(spectrum, effects.shape[1]) / 2
+    return out

@@ -31,7 +31,7 @@ class Clip:
     Parameters
     ----------
     path : str
-        Where it came from, relative to the corpus.
+        Where it came from, relative to the corpus; behind its name if it is not the first.
     kind : str
         ``"speech"``, ``"music"``, ``"singing"``, ``"effects"`` or ``"rir"``.
     label, family, split, license : str
@@ -62,14 +62,20 @@ class Clip:
 
 
 def pack(
-    corpus: Path, out: Path, *, shard_mb: float = 48, encoding: Encoding = "pcm16"
+    corpora: Path | Sequence[Path],
+    out: Path,
+    *,
+    shard_mb: float = 48,
+    encoding: Encoding = "pcm16",
 ) -> Iterator[Clip]:
-    """Pack a corpus with ``MANIFEST.csv`` into ``out``; yield every clip when it is in.
+    """Pack folders with ``MANIFEST.csv`` into ``out``; yield every clip when it is in.
 
     Parameters
     ----------
-    corpus : Path
-        Folder with ``MANIFEST.csv``.
+    corpora : Path or sequence of Path
+        Folders with ``MANIFEST.csv``. Recordings of the first keep their paths; to those of
+        the others the name of their folder is put in front, so that a pack of one folder stays
+        a part of the pack of several.
     out : Path
         A new or empty folder.
     shard_mb : float
@@ -81,8 +87,33 @@ def pack(
     Raises
     ------
     AudioError
-        If there is no manifest, no recording in it can be read, or ``out`` holds files.
+        If there is no manifest, no recording in it can be read, two folders give the same
+        paths, or ``out`` holds files.
     """
+    folders = [corpora] if isinstance(corpora, Path) else list(corpora)
+    rows: list[Row] = []
+    taken: set[str] = set()
+    for k, corpus in enumerate(folders):
+        name = corpus.resolve().name
+        found = [
+            {**row, "path": f"{name}/{row['path']}" if k else row["path"],
+             "file": str(corpus.resolve() / row["path"])}
+            for row in _manifest(corpus)
+        ]  # fmt: skip
+        paths = {row["path"] for row in found}
+        if taken & paths:
+            raise AudioError(
+                f"{corpus} gives {min(taken & paths)!r}, and so does a folder before it; give "
+                "folders that differ in name"
+            )
+        taken |= paths
+        rows += found
+    splits = assign(rows)
+    yield from pack_rows(rows, folders[0], out, splits, shard_mb=shard_mb, encoding=encoding)
+
+
+def _manifest(corpus: Path) -> list[dict[str, str]]:
+    """Return the rows of a manifest that can be split and packed."""
     path = corpus / "MANIFEST.csv"
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -93,7 +124,7 @@ def pack(
             "recordings with its manifest is wanted"
         ) from None
     try:
-        splits = assign(rows)
+        assign(rows)
         missing = {"licence"} - set(rows[0]) if rows else set()
     except KeyError as error:
         missing = set(error.args)
@@ -101,7 +132,7 @@ def pack(
         raise AudioError(f"{path} is damaged: seconds and sample rates must be numbers") from None
     if missing:
         raise AudioError(f"{path} has no column {missing.pop()!r}; it is no manifest of recordings")
-    yield from pack_rows(rows, corpus, out, splits, shard_mb=shard_mb, encoding=encoding)
+    return rows
 
 
 def pack_rows(
@@ -119,7 +150,7 @@ def pack_rows(
     ----------
     rows : sequence of mapping
         As in a manifest: path (below ``root``), kind, label, source_repo, author_if_known
-        and licence.
+        and licence; ``file``, if there, says where a recording lies instead.
     splits : mapping of str to str
         The split of every family.
     """
@@ -139,7 +170,7 @@ def pack_rows(
     filled, shard = 0, 0
     for row in rows:
         try:
-            waveform = _load(root / row["path"], mono=row["kind"] == "speech")
+            waveform = _load(root / row.get("file", row["path"]), mono=row["kind"] == "speech")
         except AudioError as error:
             skipped.append(f"{row['path']}: {error}")
             continue

@@ -5,20 +5,67 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from unstir.errors import UnknownNameError
+from unstir.errors import SettingsError, UnknownNameError
 from unstir.neural import checkpoint
+from unstir.neural.batches import SOURCES, TrainConfig
 from unstir.neural.pack import SAMPLE_RATE, Pack
-from unstir.neural.scenes import STEMS
-from unstir.neural.train import TrainConfig
+from unstir.neural.vocalnet import Vad, Vocalnet, grow
 
+SIX_S = 6 * SAMPLE_RATE  # whole numbers of samples at 22050 Hz, too
+AT_22_KHZ: dict[str, Any] = {"n_sources": 3, "sample_rate": 22050}
+
+# From mrx-small on, for comparison only: other published nets at reduced size (MRX at 44.1 kHz,
+# the others at 22.05 kHz; those that see 0.3 s at once get shorter scenes), and the families that
+# `compact-film` was chosen among, for as many steps as cost the same.
 RECIPES: dict[str, TrainConfig] = {
-    "compact-film": TrainConfig(batch=8, steps=8000),
-    "compact-film-causal": TrainConfig(
-        batch=8, steps=8000, net_config={"causal": True, "n_fft": 1536, "hop_length": 384}
+    "compact-film": TrainConfig(
+        steps=4200, learning_rate=2e-3, warmup=150, decay=0.7, validate_every=350
     ),
-}
+    "compact-film-causal": TrainConfig(
+        steps=4200, learning_rate=2e-3, warmup=150, decay=0.7, validate_every=350,
+        net_config={"causal": True, "n_fft": 1536, "hop_length": 384},
+    ),
+    "compact-song": TrainConfig(
+        scenes="song", batch=8, steps=3000, net_config={"n_sources": 2}
+    ),
+    "vad": TrainConfig(
+        net="vad", loss="voice", segment=SIX_S // 2, batch=8, steps=4000, weight_decay=1e-3
+    ),
+    "mrx-small": TrainConfig(
+        net="mrx",
+        net_config={
+            "window_lengths": (2048, 8192), "hop_length": 1024, "n_hidden": 64, "n_layers": 1,
+            "dropout": 0.0,
+        },
+        segment=SIX_S,
+        batch=4,  # a transform per window and source, forth and back, costs more than the net
+    ),
+    "unet-small": TrainConfig(
+        net="unet",
+        net_config={**AT_22_KHZ, "hop_length": 512, "channels": (12, 24, 48, 96, 192)},
+        segment=SIX_S,
+    ),
+    "chimera-small": TrainConfig(
+        net="chimera",
+        loss="chimera",
+        net_config={
+            **AT_22_KHZ, "hop_length": 512, "n_bands": 100, "hidden": 128, "n_layers": 2,
+            "n_dims": 12,
+        },
+        segment=SIX_S,
+    ),
+    "vocalnet-small": TrainConfig(
+        net="vocalnet", loss="ratio", net_config=AT_22_KHZ, segment=SIX_S // 2
+    ),
+    "vocalnet-small-binary": TrainConfig(
+        net="vocalnet", loss="binary", net_config=AT_22_KHZ, segment=SIX_S // 2
+    ),
+    "family-blstm": TrainConfig(net="blstm", batch=8, steps=800, validate_every=200),
+    "family-bandsplit": TrainConfig(net="bandsplit", batch=8, steps=310, validate_every=80),
+    "family-compact": TrainConfig(batch=8, steps=600, validate_every=150),
+}  # fmt: skip
 
 
 def recipe(name: str) -> TrainConfig:
@@ -37,6 +84,36 @@ def recipe(name: str) -> TrainConfig:
     if name not in RECIPES:
         raise UnknownNameError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+def start(config: TrainConfig, path: Path) -> dict[str, Tensor]:
+    """Return the weights of a model to begin a run with.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        What will be trained.
+    path : Path
+        A model of the same net and sizes; or, for the mask net that grows from it, a voice
+        detector: then the last layer's weights are those that torch draws next.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such model, or the run's net does not begin with it.
+    """
+    model = checkpoint.load(path)
+    _, net_class, config_class = checkpoint.classes(config.net)
+    wanted = config_class(**config.net_config)
+    if net_class is Vocalnet and isinstance(model.net, Vad):
+        return grow(model.net, wanted).state_dict()
+    if not isinstance(model.net, net_class) or model.config != wanted:
+        raise SettingsError(
+            f"{path} is a {type(model.net).__name__} of another kind or size; this run begins "
+            f"with a {net_class.__name__} of its own size"
+            + (", or a Vad" if net_class is Vocalnet else "")
+        )
+    return model.net.state_dict()
 
 
 def export(name: str, config: TrainConfig, net: nn.Module, pack: Pack, out: Path) -> Path:
@@ -73,6 +150,9 @@ def export(name: str, config: TrainConfig, net: nn.Module, pack: Pack, out: Path
     }
     path = out / f"{name}.safetensors"
     _, _, config_class = checkpoint.classes(config.net)
+    net_config = config_class(**config.net_config)
     # What a net gives is in the order it was trained in, whatever order its paper has.
-    checkpoint.save(path, config.net, net, config_class(**config.net_config), STEMS, card)
+    sources = ("speech",) if config.loss == "voice" else SOURCES[config.scenes]
+    rate = getattr(net_config, "sample_rate", None)
+    checkpoint.save(path, config.net, net, net_config, sources, card, sample_rate=rate)
     return path

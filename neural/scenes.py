@@ -1,4 +1,4 @@
-"""Our own recipe of film scenes: a plan drawn from a seed, and its rendering.
+"""Our own recipe of film scenes: a plan drawn from a seed.
 
 The recipe spans wide on purpose, since nets trained on one narrow recipe lose most of
 their gain on scenes of another: levels, densities, mono to wide music, sung songs as
@@ -6,124 +6,29 @@ music, speech dry in the middle or anywhere in a room, whole scenes without treb
 is plain numbers, so a list of plans can be frozen by a hash.
 """
 
-import hashlib
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unstir.neural.pack import SAMPLE_RATE, Clip, Pack, of_labels
+from unstir.neural.plans import FOLD_HZ, ROOM_S, STEMS, Bus, Piece, Scene, digest
+from unstir.neural.split import MADE
 
-Array = NDArray[np.float32]
-STEMS = ("speech", "music", "effects")
+# A plan's parts are imported from here as well.
+__all__ = [
+    "FOLD_HZ",
+    "FULL_BAND_HZ",
+    "ROOM_S",
+    "STEMS",
+    "Bus",
+    "Piece",
+    "Recipe",
+    "Scene",
+    "digest",
+]
+
 FULL_BAND_HZ = 9000.0
-FOLD_HZ = 7300.0  # below the band limit of speech recorded at 16 kHz
-ROOM_S = 1.2  # reverberation is cut here; longer tails belong to halls, not to scenes
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of a clip and where it goes.
-
-    ``clip`` is the clip's path, ``start`` the first sample taken from it, ``at`` where it
-    lands in the scene, ``n_samples`` how long it is there; ``pan`` runs from -1 (left) to 1.
-    """
-
-    clip: str
-    start: int
-    at: int
-    n_samples: int
-    gain_db: float = 0.0
-    pan: float | None = None  # None keeps the clip's own channels
-
-
-@dataclass(frozen=True, slots=True)
-class Bus:
-    """Pieces that share speed, place, room, equalizer and level.
-
-    Parameters
-    ----------
-    pieces : tuple of Piece
-        What plays.
-    speed : float
-        1.1 plays a tenth faster and higher.
-    pan : tuple of float or None
-        Where it is at the beginning and at the end, -1 to 1; None keeps the channels.
-    width : float
-        What the side signal is multiplied by; 0 gives mono.
-    swap : bool
-        Whether left and right change places.
-    room : str
-        Path of a room response among the clips, or empty.
-    wet_db : float
-        Level of the room's sound below the direct one.
-    tilt_db : tuple of float
-        Gain at 80, 400, 2000 and 10000 Hz, joined by straight lines over log frequency.
-    low_hz, high_hz : float
-        Band limits, 0 for none.
-    level_db : float
-        Level within its stem.
-    fold_db : float
-        Gain of a mirror image of what lies below `FOLD_HZ` above it, 0 for none: treble for
-        voices that were recorded without.
-    """
-
-    pieces: tuple[Piece, ...]
-    speed: float = 1.0
-    pan: tuple[float, float] | None = None
-    width: float = 1.0
-    swap: bool = False
-    room: str = ""
-    wet_db: float = -60.0
-    tilt_db: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    low_hz: float = 0.0
-    high_hz: float = 0.0
-    level_db: float = 0.0
-    fold_db: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """All that a scene is made of.
-
-    Parameters
-    ----------
-    n_samples : int
-        Its length at 44.1 kHz.
-    speech, music, effects : tuple of Bus
-        What each stem is made of; empty is silent.
-    level_db : tuple of float
-        Level of the three stems in dBFS, over their active parts.
-    automation_db : tuple of tuple of float
-        Per stem, gains at equal distances over the scene.
-    duck_db : float
-        How far the music goes down under speech.
-    mono : bool
-        Whether both channels are the same.
-    high_hz : float
-        Band limit of the whole scene, 0 for none.
-    mix_db : float
-        Level of the mix, root mean square in dBFS.
-    """
-
-    n_samples: int
-    speech: tuple[Bus, ...] = ()
-    music: tuple[Bus, ...] = ()
-    effects: tuple[Bus, ...] = ()
-    level_db: tuple[float, float, float] = (-24.0, -30.0, -28.0)
-    automation_db: tuple[tuple[float, ...], ...] = field(default=((0.0,), (0.0,), (0.0,)))
-    duck_db: float = 0.0
-    mono: bool = False
-    high_hz: float = 0.0
-    mix_db: float = -29.0
-
-
-def digest(scenes: Sequence[Scene]) -> str:
-    """Return the SHA-256 of a list of plans, so that it can be frozen."""
-    text = json.dumps([asdict(scene) for scene in scenes], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -136,16 +41,28 @@ class Recipe:
         The recordings.
     split : str
         ``"train"``, ``"choose"`` or ``"report"``.
+    made : float
+        How likely a piece of instrumental music, and likewise a bed or an event of effects, is
+        drawn from what was made by program, if the split holds any. A voice is at a quarter of
+        it, unless it must have treble.
     """
 
     pack: Pack
     split: str
+    made: float = 0.0
 
     def __post_init__(self) -> None:
-        by_kind = {
-            kind: of_labels(self.pack.select(self.split, kind))
-            for kind in ("speech", "music", "singing", "effects", "rir")
-        }
+        clips: dict[bool, list[Clip]] = {False: [], True: []}  # found and made
+        for clip in self.pack.clips:
+            if clip.split == self.split:
+                clips[clip.family.startswith(MADE)].append(clip)
+        by_kind, made = (
+            {
+                kind: of_labels(clip for clip in side if clip.kind == kind)
+                for kind in ("speech", "music", "singing", "effects", "rir")
+            }
+            for side in clips.values()
+        )
         # A song project's instruments go together and with its singer, not as loose music.
         songs = {name: part for name, part in by_kind["music"].items() if name[:5] == "song:"}
         loose = {name: part for name, part in by_kind["music"].items() if name not in songs}
@@ -155,18 +72,25 @@ class Recipe:
             for name, part in voices.items()
             if np.median([c.bandwidth_hz for c in part]) > FULL_BAND_HZ
         }
-        beds = [c for c in self.pack.select(self.split, "effects") if c.n_samples > 8 * SAMPLE_RATE]
+        beds, made_beds = (
+            [c for c in side if c.kind == "effects" and c.n_samples > 8 * SAMPLE_RATE]
+            for side in clips.values()
+        )
         object.__setattr__(self, "_by_kind", by_kind)
         object.__setattr__(self, "_songs", songs)
         object.__setattr__(self, "_loose", loose)
         object.__setattr__(self, "_full", full)
         object.__setattr__(self, "_beds", beds)
+        object.__setattr__(self, "_made", made)
+        object.__setattr__(self, "_made_beds", made_beds)
 
     _by_kind: dict[str, dict[str, Sequence[Clip]]] = field(init=False, repr=False, compare=False)
     _songs: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
     _loose: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
     _full: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
     _beds: list[Clip] = field(init=False, repr=False, compare=False)
+    _made: dict[str, dict[str, Sequence[Clip]]] = field(init=False, repr=False, compare=False)
+    _made_beds: list[Clip] = field(init=False, repr=False, compare=False)
 
     def draw(self, rng: np.random.Generator, n_samples: int, *, full: bool = False) -> Scene:
         """Return one scene's plan.
@@ -181,7 +105,7 @@ class Recipe:
             Whether all three stems must be there and the scene keeps its treble and channels,
             as scenes that are reported do.
         """
-        present = [full or rng.random() > 0.12 for _ in STEMS]
+        present = [full or rng.random() > 0.3 for _ in STEMS]
         if sum(present) == 0:
             present[int(rng.integers(3))] = True
         wide_voice = bool(rng.random() < (0.5 if full else 0.25))
@@ -199,14 +123,11 @@ class Recipe:
             self._music(rng, n_samples) if present[1] else (),
             self._effects(rng, n_samples) if present[2] else (),
             (
-                float(rng.normal(-22, 3)),
-                float(rng.normal(-28, 5)),
-                float(rng.normal(-27, 5)),
+                float(rng.normal(-22, 3 if full else 5)),
+                float(rng.normal(-28, 5 if full else 7)),
+                float(rng.normal(-27, 5 if full else 7)),
             ),
-            tuple(
-                tuple(rng.normal(0, 2.5, 5).round(2).tolist()) if rng.random() < 0.3 else (0.0,)
-                for _ in STEMS
-            ),
+            tuple(_automation(rng, full) for _ in STEMS),
             duck_db=float(rng.uniform(3, 12)) if rng.random() < 0.25 else 0.0,
             mono=not full and bool(rng.random() < 0.12),
             high_hz=high_hz,
@@ -217,11 +138,14 @@ class Recipe:
         self, rng: np.random.Generator, n: int, wide: bool, folded: bool
     ) -> tuple[Bus, ...]:
         voices = self._full if wide and self._full else self._by_kind["speech"]
-        names = sorted(voices)
         n_voices = 2 if rng.random() < 0.3 else 1
         room = self._room(rng) if rng.random() < 0.4 else ""
         takes: list[list[Piece]] = [[] for _ in range(n_voices)]
-        chosen = [voices[names[rng.integers(len(names))]] for _ in range(n_voices)]
+        chosen = []
+        for _ in range(n_voices):
+            # Those made have no treble to learn from.
+            families = self._of(rng, 0 if wide else self.made / 4, "speech", voices)
+            chosen.append(families[sorted(families)[rng.integers(len(families))]])
         at = int(rng.uniform(-1.5, 0.8) * SAMPLE_RATE)
         while at < n:
             who = int(rng.integers(n_voices))
@@ -309,11 +233,11 @@ class Recipe:
         """Return one piece of music, or one that ends and another that begins, without a gap."""
         source_n = int(n * speed * 1.1)
 
-        def one(at: int, length: int) -> Piece:
-            name = sorted(self._loose)[rng.integers(len(self._loose))]
-            clip = self._loose[name][int(rng.integers(len(self._loose[name])))]
-            start = int(rng.integers(0, max(1, clip.n_samples - source_n)))
-            return Piece(clip.path, start, at, length)
+        def one() -> tuple[Clip, int]:
+            families = self._of(rng, self.made, "music", self._loose)
+            name = sorted(families)[rng.integers(len(families))]
+            clip = families[name][int(rng.integers(len(families[name])))]
+            return clip, int(rng.integers(0, max(1, clip.n_samples - source_n)))
 
         pieces = []
         at = 0
@@ -321,24 +245,23 @@ class Recipe:
             longest = n - at
             if rng.random() < 0.15:
                 longest = int(longest * rng.uniform(0.3, 0.9))
-            piece = one(at, longest)
+            clip, start = one()
             # Short loops are repeated until the stretch is full.
-            clip_n = next(
-                c.n_samples for p in self._loose.values() for c in p if c.path == piece.clip
-            )
-            length = min(longest, max(1, int((clip_n - piece.start) / speed)))
-            repeats = max(1, -(-longest // length)) if clip_n < source_n else 1
+            length = min(longest, max(1, int((clip.n_samples - start) / speed)))
+            repeats = max(1, -(-longest // length)) if clip.n_samples < source_n else 1
             for k in range(repeats):
                 part = min(length, longest - k * length)
                 if part > 0:
-                    pieces.append(replace(piece, at=at + k * length, n_samples=part))
+                    pieces.append(Piece(clip.path, start, at + k * length, part))
             at += min(longest, repeats * length)
         return tuple(pieces)
 
     def _effects(self, rng: np.random.Generator, n: int) -> tuple[Bus, ...]:
         buses = []
         if self._beds and rng.random() < 0.5:
-            clip = self._beds[rng.integers(len(self._beds))]
+            found = not self._made_beds or not self.made or rng.random() >= self.made
+            beds = self._beds if found else self._made_beds
+            clip = beds[rng.integers(len(beds))]
             start = int(rng.integers(0, max(1, clip.n_samples - n)))
             speed = _speed(rng, 0.2)
             n_bed = min(n, int((clip.n_samples - start) / speed))
@@ -356,12 +279,12 @@ class Recipe:
                     level_db=float(rng.uniform(-16, 0)),
                 )
             )
-        families = self._by_kind["effects"]
-        names = sorted(families)
-        weights = np.array([np.sqrt(len(families[name])) for name in names])
         n_events = int(rng.poisson(rng.choice([0.35, 0.8, 1.6]) * n / SAMPLE_RATE))
         pieces_by_room: dict[bool, list[Piece]] = {False: [], True: []}
         for _ in range(max(n_events, 0 if buses else 1)):
+            families = self._of(rng, self.made, "effects", self._by_kind["effects"])
+            names = sorted(families)
+            weights = np.array([np.sqrt(len(families[name])) for name in names])
             name = names[rng.choice(len(names), p=weights / weights.sum())]
             clip = families[name][int(rng.integers(len(families[name])))]
             at = int(rng.integers(0, n))
@@ -396,9 +319,31 @@ class Recipe:
                 )
         return tuple(buses)
 
+    def _of(
+        self,
+        rng: np.random.Generator,
+        made: float,
+        kind: str,
+        found: Mapping[str, Sequence[Clip]],
+    ) -> Mapping[str, Sequence[Clip]]:
+        """Return the families to draw from; without made ones no number is drawn."""
+        return self._made[kind] if made and self._made[kind] and rng.random() < made else found
+
     def _room(self, rng: np.random.Generator) -> str:
         rooms = [c for part in self._by_kind["rir"].values() for c in part]
         return rooms[rng.integers(len(rooms))].path if rooms else ""
+
+
+def _automation(rng: np.random.Generator, full: bool) -> tuple[float, ...]:
+    """Return gains over the scene: level, moving, or coming in or going out on the way."""
+    if rng.random() < 0.3:
+        moving: list[float] = rng.normal(0, 2.5, 5).round(2).tolist()
+        return tuple(moving)
+    if full or rng.random() > 0.2:
+        return (0.0,)
+    at = int(rng.integers(1, 4))
+    gone, there = (-60.0,) * at, (0.0,) * (5 - at)
+    return gone + there if rng.random() < 0.5 else there[::-1] + gone
 
 
 def _speed(rng: np.random.Generator, spread: float) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 
 from unstir.neural.pack import Clip, Pack, of_labels
 from unstir.neural.scenes import Bus, Piece, Scene, _speed, _tilt
+from unstir.neural.split import MADE
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class SongRecipe:
     def __post_init__(self) -> None:
         singing = of_labels(self.pack.select(self.split, "singing"))
         music = of_labels(
-            clip for clip in self.pack.select(self.split, "music") if "/vocal/" not in clip.path
+            clip
+            for clip in self.pack.select(self.split, "music")
+            if "/vocal/" not in clip.path and not clip.family.startswith(MADE)
         )
         object.__setattr__(self, "_singing", singing)
         object.__setattr__(self, "_music", music)
@@ -48,8 +51,7 @@ class SongRecipe:
         vocals = self._singing[name]
         own = full or rng.random() < 0.6
         speed = 1.0 if full else _speed(rng, 0.12)
-        # Where there is singing in most of the stretch can only be heard; three tries do.
-        start = int(rng.integers(0, max(1, vocals[0].n_samples - int(1.2 * n * max(1, speed)))))
+        start = self._start(rng, vocals, int(1.2 * n * max(1, speed)))
         sung = full or rng.random() < 0.92
         voice = Bus(
             tuple(Piece(clip.path, start, 0, n) for clip in vocals) if sung else (),
@@ -62,13 +64,14 @@ class SongRecipe:
         )
         if own and name in self._music:
             parts = [c for c in self._music[name] if full or rng.random() < 0.85]
+            parts = parts or list(self._music[name][:1])
             gains = rng.normal(0, 0 if full else 3, len(parts))
             pieces = tuple(
                 Piece(clip.path, start, 0, n, float(gain))
                 for clip, gain in zip(parts, gains, strict=True)
             )
         else:
-            loose = sorted(self._music)
+            loose = sorted(self._music.keys() - {name}) or sorted(self._music)
             others = self._music[loose[int(rng.integers(len(loose)))]]
             clip = others[int(rng.integers(len(others)))]
             at = int(rng.integers(0, max(1, clip.n_samples - int(1.2 * n))))
@@ -98,6 +101,17 @@ class SongRecipe:
             high_hz=float(rng.uniform(5000, 16000)) if not full and rng.random() < 0.15 else 0.0,
             mix_db=-29.0 if full else float(rng.normal(-29, 3)),
         )
+
+    def _start(self, rng: np.random.Generator, vocals: Sequence[Clip], n: int) -> int:
+        """Return where to begin: of three places the one with the most singing in ``n`` samples."""
+        last = max(1, vocals[0].n_samples - n)
+        places = [int(place) for place in rng.integers(0, last, 3)]
+
+        def power(start: int) -> float:
+            parts = [self.pack.read(clip, start, n) for clip in vocals]
+            return sum(float(np.sum(part**2)) for part in parts)
+
+        return max(places, key=power)
 
     def _room(self, rng: np.random.Generator) -> str:
         return self._rooms[int(rng.integers(len(self._rooms)))].path if self._rooms else ""

@@ -16,6 +16,8 @@ SPLITS = ("train", "choose", "report")
 SHARES = {"report": 0.12, "choose": 0.08}  # of the minutes of a stratum; the rest trains
 FULL_BAND_HZ = 32000  # speech at this rate or more has treble to learn from
 
+MADE = "made: "  # how families of recordings made by program begin
+
 _NAMELESS = ("see ", "freesound contributors", "unknown horizons", "mycroft", "?")
 
 # One author or one collection under two names, as credits and `unstir.neural.leakage` show.
@@ -41,6 +43,8 @@ def family(row: Row) -> str:
     'song: eir_caesium'
     """
     kind, path = row["kind"], row["path"]
+    if _is_made(row):
+        return f"{MADE}{kind} {row['author_if_known']}"
     song = re.search(r"/(eir_[a-z]+)__", path)
     if song:
         return f"song: {song.group(1)}"
@@ -60,6 +64,11 @@ def family(row: Row) -> str:
     nameless = author.lower().startswith(_NAMELESS) or (kind == "effects" and "team" in author)
     name = repository if nameless else re.sub(r" \(.*", "", author).lower()
     return f"{kind}: {_SAME.get(name.lower(), name)}"
+
+
+def _is_made(row: Row) -> bool:
+    # With an author, who is its style: a folder of somebody's recordings may be called "made".
+    return row.get("source_repo") == "made" and bool(row.get("author_if_known"))
 
 
 def stratum(row: Row) -> str:
@@ -83,15 +92,18 @@ def assign(rows: Iterable[Row]) -> dict[str, str]:
     dict of str to str
         Family to ``"train"``, ``"choose"`` or ``"report"``. Families come in the order of
         a hash; one larger than half a split's share trains, so that every split holds
-        several where there are several to hold.
+        several where there are several to hold. What was made by program (source_repo
+        ``"made"``) always trains, and changes nothing for the others.
     """
     rows = list(rows)
+    made = {family(row) for row in rows if _is_made(row)}
+    rows = [row for row in rows if not _is_made(row)]
     home: dict[str, str] = {}  # a voice recorded at two rates stays in one stratum
     seconds: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for row in rows:
         name = family(row)
         seconds[home.setdefault(name, stratum(row))][name] += float(row["seconds"])
-    found = {}
+    found = dict.fromkeys(made, "train")
     for families in seconds.values():
         order = sorted(families, key=lambda name: hashlib.sha256(name.encode()).digest())
         total = sum(families.values())

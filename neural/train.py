@@ -8,8 +8,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,114 +18,21 @@ import torch
 from torch import Tensor, nn
 
 from unstir.errors import AudioError, SettingsError
-from unstir.neural.losses import masked_snr_loss, snr_loss, spectral_loss
+from unstir.neural import checkpoint
+from unstir.neural.batches import Batches, TrainConfig, resampled
 from unstir.neural.pack import Pack
-from unstir.neural.planes import Bands, Sums, observe
-from unstir.neural.render import render
-from unstir.neural.scenes import Recipe
-from unstir.neural.validation import validate, validation_scenes
+from unstir.neural.tasks import Loss, Task, task
+from unstir.neural.validation import validation_scenes
 
-NETS: dict[str, str] = {
-    "compact": "unstir.neural.compact:Compact",
-    "blstm": "unstir.neural.families:BandBlstm",
-    "bandsplit": "unstir.neural.families:BandSplit",
-    "mrx": "unstir.neural.mrx:MRX",
-    "unet": "unstir.neural.unet:Unet",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """Everything a training run depends on.
-
-    Parameters
-    ----------
-    net : str
-        A name of `NETS`.
-    net_config : dict
-        Fields of the net's config that differ from its defaults.
-    segment : int
-        Samples in a training scene, at 44.1 kHz.
-    batch : int
-        Scenes in a step.
-    steps : int
-        How many steps in all.
-    learning_rate : float
-        Reached after the warm-up; it falls in a straight line over the last part.
-    warmup, decay : float
-        Steps of the warm-up, and what part of the run the fall takes.
-    weight_decay, clip, ema : float
-        AdamW's decay, the largest norm of the gradient, and what part of the running mean
-        of the weights stays from step to step.
-    spectral : float
-        Weight in dB of the multi-resolution spectral loss beside the SNR.
-    seed : int
-        Of weights and scenes.
-    validate_every : int
-        Steps between validations.
-    """
-
-    net: str = "compact"
-    net_config: dict[str, Any] = field(default_factory=dict)
-    segment: int = 2**18 - 512
-    batch: int = 8
-    steps: int = 3000
-    learning_rate: float = 1e-3
-    warmup: int = 100
-    decay: float = 0.3
-    weight_decay: float = 1e-2
-    clip: float = 5.0
-    ema: float = 0.998
-    spectral: float = 0.0
-    seed: int = 0
-    validate_every: int = 250
+NEEDED = {"film": ("speech", "music", "effects"), "song": ("singing", "music")}
 
 
 def build(config: TrainConfig) -> nn.Module:
     """Return the net with the weights that the seed gives."""
-    import importlib
-
-    module, _, name = NETS[config.net].partition(":")
-    room = importlib.import_module(module)
+    _, net_class, config_class = checkpoint.classes(config.net)
     torch.manual_seed(config.seed)
-    net: nn.Module = getattr(room, name)(getattr(room, name + "Config")(**config.net_config))
+    net: nn.Module = net_class(config_class(**config.net_config))
     return net
-
-
-@dataclass(frozen=True)
-class Batches(torch.utils.data.Dataset[Any]):
-    """Batch k of a run, from (seed, rank, k) alone.
-
-    With ``bands``, what a net sees and the energies its error follows from, made by the
-    process that mixes, so that the one that trains has nothing to transform; without,
-    scenes as float32 of shape (batch, 3, 2, segment).
-    """
-
-    pack: Pack
-    config: TrainConfig
-    rank: int = 0
-    bands: Bands | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_recipe", Recipe(self.pack, "train"))
-        object.__setattr__(self, "_clips", {clip.path: clip for clip in self.pack.clips})
-
-    _recipe: Recipe = field(init=False, repr=False)
-    _clips: dict[str, Any] = field(init=False, repr=False)
-
-    def __len__(self) -> int:
-        return self.config.steps
-
-    def __getitem__(self, index: int) -> Any:
-        scenes = []
-        for i in range(self.config.batch):
-            rng = np.random.default_rng([self.config.seed, self.rank, index, i])
-            plan = self._recipe.draw(rng, self.config.segment)
-            scenes.append(torch.from_numpy(render(plan, self.pack, self._clips)))
-        if self.bands is None:
-            return torch.stack(scenes)
-        seen, sums = zip(*(observe(scene[None], self.bands) for scene in scenes), strict=True)
-        return torch.cat(seen), Sums(*(torch.cat(part) for part in zip(*sums, strict=True)))
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -151,6 +58,7 @@ def train(
     threads: int = 1,
     workers: int = 1,
     minutes: float = math.inf,
+    init: Mapping[str, Tensor] | None = None,
     scenes: Tensor | None = None,
     listener: Callable[[dict[str, Any]], None] = lambda entry: None,
     on_step: Callable[[int], None] = lambda step: None,
@@ -173,6 +81,9 @@ def train(
         Threads of the arithmetic, and processes that make scenes.
     minutes : float
         Stop after so long, with everything saved.
+    init : mapping of str to Tensor, optional
+        Weights to begin with, instead of those that the seed gives; a run that goes on has
+        its own.
     scenes : Tensor, optional
         What chooses the best weights, as from `validation_scenes`, which is the default.
     listener : callable
@@ -188,13 +99,17 @@ def train(
     AudioError
         If the pack lacks what scenes are made of.
     """
-    _check(pack)
+    _check(pack, config)
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     device = device or torch.device("cpu")
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     out.mkdir(parents=True, exist_ok=True)
-    net = build(config).to(device)
+    net = build(config)
+    if init is not None:
+        net.load_state_dict(init)
+    net = net.to(device)
+    what = task(config, net)
     mean = {name: value.detach().clone() for name, value in net.state_dict().items()}
     optimizer = torch.optim.AdamW(
         net.parameters(), config.learning_rate, (0.9, 0.99), weight_decay=config.weight_decay
@@ -202,19 +117,21 @@ def train(
     step, best = 0, -math.inf
     if (out / "last.pt").exists():
         step, best = _resume(out, config, net, mean, optimizer, device)
-    model: nn.Module = net
+    model: nn.Module = _Objective(net, what.loss)
     if world > 1:
         if device.type == "cuda":
             torch.cuda.set_device(device)
         torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        model = nn.parallel.DistributedDataParallel(net)
-    known = None if scenes is None else scenes.to(device)
+        model = nn.parallel.DistributedDataParallel(model)
+    known = None if scenes is None else _ready(scenes, what, device)
     began, waited, seen = time.monotonic(), 0.0, 0
     losses: list[float] = []
-    bands = None if config.spectral else getattr(net, "bands", None)
-    for batch, waiting_s in _timed(_loader(Batches(pack, config, rank, bands), step, workers)):
+    batches = Batches(pack, config, rank, what.bands, what.sample_rate)
+    for batch, waiting_s in _timed(_loader(batches, step, workers)):
         waited += waiting_s
-        loss = _step(model, batch, config, optimizer, step, device)
+        # From the step alone, so that dropout is the same in a run that was interrupted.
+        torch.manual_seed(_dice(config.seed, rank, step))
+        loss = _step(model, _moved(batch, device), config, optimizer, step)
         if not math.isfinite(loss):
             raise _diverged(step, out)
         losses.append(loss)
@@ -230,25 +147,24 @@ def train(
             continue
         if rank == 0:
             if known is None:
-                known = validation_scenes(pack).to(device)
-            gains = validate(build(config).to(device), mean, known)
-            if not np.all(np.isfinite(gains)):
+                known = _ready(validation_scenes(pack, config.scenes), what, device)
+            found = what.validate(build(config).to(device), mean, known)
+            score = float(found[what.score])
+            if not math.isfinite(score):
                 raise _diverged(step, out)
-            gain_db = round(float(np.mean(gains)), 3)
             elapsed = time.monotonic() - began
             entry = {
                 "step": step,
-                "loss_db": round(float(np.mean(losses)), 3),
-                "gain_db": gain_db,
-                "gains_db": [round(g, 2) for g in gains],
+                what.loss_name: round(float(np.mean(losses)), 3),
+                **found,
                 "learning_rate": learning_rate(config, step - 1),
                 "seconds": round(elapsed, 1),
                 "steps_per_s": round(seen / elapsed, 3),
                 "data_share": round(waited / elapsed, 3),
             }
-            if gain_db > best:
-                best = gain_db
-                _save(out / "best.pt", {"net": mean, "step": step, "gain_db": best})
+            if score > best:
+                best = score
+                _save(out / "best.pt", {"net": mean, "step": step, what.score: best})
             with (out / "log.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(entry) + "\n")
             _save(
@@ -273,14 +189,43 @@ def train(
     return final.eval()
 
 
-def _check(pack: Pack) -> None:
+class _Objective(nn.Module):
+    """Batch to loss, as one module, so that several processes can share any loss."""
+
+    def __init__(self, net: nn.Module, loss: Loss) -> None:
+        super().__init__()
+        self.net = net
+        self.loss = loss
+
+    def forward(self, batch: Any) -> Tensor:
+        return self.loss(self.net, batch)
+
+
+def _check(pack: Pack, config: TrainConfig) -> None:
+    needed = NEEDED[config.scenes]
     for split in ("train", "choose"):
-        for kind in ("speech", "music", "effects"):
+        for kind in needed:
             if not pack.select(split, kind):
                 raise AudioError(
                     f"{pack.folder} holds no {kind} in the split {split!r}; training needs "
-                    "speech, music and effects of several families each"
+                    f"{', '.join(needed[:-1])} and {needed[-1]} of several families each"
                 )
+
+
+def _ready(scenes: Tensor, what: Task, device: torch.device) -> Tensor:
+    """Return scenes at the net's rate, one after the other, since their spectra are large."""
+    return torch.stack([resampled(scene, what.sample_rate) for scene in scenes]).to(device)
+
+
+def _dice(seed: int, rank: int, step: int) -> int:
+    return int(np.random.SeedSequence([seed, rank, step]).generate_state(1)[0])
+
+
+def _moved(batch: Any, device: torch.device) -> Any:
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    parts = [_moved(part, device) for part in batch]
+    return type(batch)(*parts) if hasattr(batch, "_fields") else parts
 
 
 def _agreed(is_over: bool, world: int, device: torch.device) -> bool:
@@ -325,24 +270,11 @@ def _step(
     config: TrainConfig,
     optimizer: torch.optim.Optimizer,
     step: int,
-    device: torch.device,
 ) -> float:
     model.train()
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(config, step)
-    if isinstance(batch, Tensor):
-        sources = batch.to(device)
-        mixture = sources.sum(dim=1)
-        with torch.autocast(device.type, torch.bfloat16):
-            estimates = model(mixture).float()
-        loss = snr_loss(estimates, sources, mixture)
-        if config.spectral:
-            loss = loss + config.spectral * spectral_loss(estimates, sources)
-    else:
-        seen, sums = batch[0].to(device), Sums(*(part.to(device) for part in batch[1]))
-        with torch.autocast(device.type, torch.bfloat16):
-            logits = model(seen, as_planes=True)
-        loss = masked_snr_loss(torch.softmax(logits.float(), dim=1), sums)
+    loss = model(batch)
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
@@ -370,8 +302,11 @@ def _resume(
             f"{path} is damaged or no checkpoint of a run ({type(error).__name__}); remove it, or "
             "train into a new folder"
         ) from error
+    # A setting that is younger than the run had its default then.
+    before = asdict(TrainConfig()) | before
     now = json.loads(json.dumps(asdict(config)))
-    changed = [k for k in now if now[k] != before.get(k) and k not in ("steps", "validate_every")]
+    free = ("steps", "validate_every")
+    changed = [name for name in now if now[name] != before[name] and name not in free]
     if changed:
         raise SettingsError(
             f"{out} holds a run with another {', '.join(changed)}; train into a new folder, or "

@@ -7,20 +7,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unstir.neural.batches import RECIPES, SOURCES
 from unstir.neural.pack import SAMPLE_RATE, Pack
 from unstir.neural.render import render
-from unstir.neural.scenes import Recipe
 
 VALIDATION_SEED = 1000
 
 
-def validation_scenes(pack: Pack, n: int = 24, seconds: float = 10.0) -> Tensor:
+def validation_scenes(
+    pack: Pack, scenes: str = "film", n: int = 24, seconds: float = 10.0
+) -> Tensor:
     """Return scenes that choose models, always the same of a pack.
 
     Parameters
     ----------
     pack : Pack
         Its split ``"choose"`` is used.
+    scenes : {"film", "song"}
+        What they hold.
     n : int
         How many scenes.
     seconds : float
@@ -29,17 +33,18 @@ def validation_scenes(pack: Pack, n: int = 24, seconds: float = 10.0) -> Tensor:
     Returns
     -------
     Tensor
-        float32, shape (n, 3, 2, samples): speech, music and effects at 44.1 kHz.
+        float32, shape (n, sources, 2, samples) at 44.1 kHz: speech, music and effects, or
+        vocals and accompaniment.
     """
-    recipe = Recipe(pack, "choose")
+    recipe = RECIPES[scenes](pack, "choose")
     clips = {clip.path: clip for clip in pack.clips}
-    scenes = []
+    found = []
     for i in range(n):
         plan = recipe.draw(
             np.random.default_rng([VALIDATION_SEED, i]), int(seconds * SAMPLE_RATE), full=True
         )
-        scenes.append(render(plan, pack, clips))
-    return torch.from_numpy(np.stack(scenes))
+        found.append(render(plan, pack, clips)[: len(SOURCES[scenes])])
+    return torch.from_numpy(np.stack(found))
 
 
 def si_sdr_gain_db(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tensor:

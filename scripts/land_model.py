@@ -16,6 +16,7 @@ import torch
 from unstir.compare import Row, summary
 from unstir.neural import checkpoint
 from unstir.neural.pack import SAMPLE_RATE, Pack
+from unstir.neural.tasks import task
 from unstir.neural.train import TrainConfig, build
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +25,7 @@ SOURCES = {
     "compact-film": ("speech", "music", "effects"),
     "compact-film-causal": ("speech", "music", "effects"),
     "compact-song": ("vocals", "accompaniment"),
+    "vad": ("speech",),
 }
 WEAKNESSES = {
     "compact-film": [
@@ -36,6 +38,7 @@ WEAKNESSES = {
     "compact-song": [
         "learned from five songs of one act; other voices and styles are mostly unknown to it",
     ],
+    "vad": ["singing by one act was all there was to tell from speech"],
 }
 WEAKNESSES["compact-film-causal"] = WEAKNESSES["compact-film"]
 
@@ -54,12 +57,13 @@ def main() -> None:
     net = build(config)
     net.load_state_dict(best["net"])
     log = [json.loads(line) for line in (options.run / "log.jsonl").read_text().splitlines()]
+    score = task(config, net).score
     card: dict[str, Any] = {
         "license": "CC-BY-SA-4.0",
         "recipe": asdict(config),
         "step": best["step"],
-        "validation_gain_db": best["gain_db"],
-        "curve": [[e["step"], e["gain_db"]] for e in log],
+        "validation": {score: best[score]},
+        "curve": [[e["step"], e[score]] for e in log],
         "training_minutes_by_source": minutes(Pack(options.pack)),
         "known_weaknesses": WEAKNESSES[options.name],
     }
@@ -74,7 +78,10 @@ def main() -> None:
     _, _, config_class = checkpoint.classes(config.net)
     path = ROOT / "neural" / f"{options.name}.safetensors"
     net_config = config_class(**{k: _tuple(v) for k, v in config.net_config.items()})
-    checkpoint.save(path, config.net, net, net_config, SOURCES[options.name], card)
+    rate = getattr(net_config, "sample_rate", SAMPLE_RATE)
+    checkpoint.save(
+        path, config.net, net, net_config, SOURCES[options.name], card, sample_rate=rate
+    )
     print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, step {best['step']}")
 
 

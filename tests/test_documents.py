@@ -7,7 +7,7 @@ import pytest
 
 from unstir.cli import _parser
 from unstir.registry import methods
-from unstir.settings import DEFAULT_METHOD
+from unstir.settings import DEFAULT_METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -43,12 +43,13 @@ def test_the_examples_of_the_help_are_commands() -> None:
 def test_the_table_of_methods_is_the_registry() -> None:
     text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
     table = text.split("## On real recordings")[0]
-    assert set(re.findall(r"^\| `(\w+)`", table, re.M)) == set(methods())
+    assert set(re.findall(r"^\| `([\w-]+)`", table, re.M)) == set(methods())
 
 
 def test_the_default_that_the_documents_name_is_the_default() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"The default\nis `{DEFAULT_METHOD}`" in readme
+    for stems, method in DEFAULT_METHODS.items():
+        assert f"`{method}` for {stems}s" in readme
 
 
 def test_the_quoted_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,3 +77,10 @@ def test_the_method_of_the_guide_keeps_the_promise() -> None:
     x = np.random.default_rng(0).standard_normal((2, 500)).astype(np.float32)
     stems = space["Thirds"]().separate(Mixture(x, 8000))  # type: ignore[operator]
     assert null_db(x, stems) <= -120
+
+
+def test_the_tables_of_nets_are_those_that_were_measured() -> None:
+    text = (ROOT / "docs/neural.md").read_text(encoding="utf-8")
+    measured = (ROOT / "benchmarks/evaluation.md").read_text(encoding="utf-8")
+    rows = [line for line in measured.splitlines() if line.startswith("| `")]
+    assert rows and all(line in text for line in rows)

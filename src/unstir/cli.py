@@ -1,7 +1,7 @@
 """The commands. Everything they do can be done from Python with the same functions.
 
-Exit codes: 0 done; 2 refused, with one sentence on stderr that says what came, what is
-allowed and what to do; 130 interrupted, the work kept for the next run.
+Exit codes: 0 done; 1 a check failed; 2 refused, with one sentence on stderr that says what
+came, what is allowed and what to do; 130 interrupted, the work kept for the next run.
 """
 
 import argparse
@@ -11,9 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unstir import __version__
+from unstir.cli_bench import add_bench
+from unstir.cli_data import add_data
+from unstir.cli_evaluate import add_evaluate
 from unstir.cli_models import add_models
+from unstir.cli_train import add_train
 from unstir.errors import SettingsError, UnstirError
-from unstir.settings import DEFAULT_METHOD, FORMATS, Settings
+from unstir.settings import DEFAULT_METHODS, FORMATS, Settings
 from unstir.types import STEM_SETS
 
 SEPARATE_EXAMPLES = """\
@@ -114,7 +118,10 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     add_models(commands)
-    _add_bench(commands)
+    add_data(commands)
+    add_train(commands)
+    add_evaluate(commands)
+    add_bench(commands)
     return parser
 
 
@@ -140,8 +147,10 @@ def _add_separate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     add(
         "--method",
         metavar="NAME",
-        default=DEFAULT_METHOD,
-        help="see 'unstir methods' (default: %(default)s)",
+        default="",
+        help="see 'unstir methods' (default: "
+        + ", ".join(f"{method} for {name}" for name, method in DEFAULT_METHODS.items())
+        + ")",
     )
     add(
         "--stems",
@@ -227,47 +236,6 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-truncated", action="store_true", help="take a file that was cut as far as it goes"
     )
-
-
-def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    bench = commands.add_parser(
-        "bench",
-        help="measure speed, memory and quality on this machine",
-        description="Measure on this machine and print a table; --out keeps it as JSON.",
-        epilog="examples:\n"
-        "  unstir bench classical\n"
-        "  unstir bench memory --minutes 2 10 --out memory.json\n"
-        "  unstir bench separation --corpus FOLDER",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    bench.add_argument(
-        "what",
-        choices=["classical", "memory", "separation"],
-        help="speed beside librosa and scikit-learn; peak memory over file "
-        "length; SI-SDR on mixes of real recordings",
-    )
-    bench.add_argument(
-        "--corpus",
-        metavar="DIR",
-        type=Path,
-        help="folder of recordings with MANIFEST.csv (for separation)",
-    )
-    bench.add_argument(
-        "--minutes",
-        metavar="N",
-        type=float,
-        nargs="+",
-        default=[2, 10, 40],
-        help="file lengths (for memory; default: 2 10 40)",
-    )
-    bench.add_argument(
-        "--method",
-        metavar="NAME",
-        action="append",
-        help="only this method (for memory and separation); may be repeated",
-    )
-    bench.add_argument("--out", metavar="FILE", type=Path, help="also write the figures as JSON")
-    bench.set_defaults(run=_bench)
 
 
 def _separate(options: argparse.Namespace) -> int:
@@ -374,20 +342,6 @@ def _demo(options: argparse.Namespace) -> int:
     from unstir.demonstrate import demonstrate
 
     demonstrate(options.out)
-    return 0
-
-
-def _bench(options: argparse.Namespace) -> int:
-    from unstir.bench import classical, memory, separation
-
-    if options.what == "classical":
-        classical(options.out)
-    elif options.what == "memory":
-        memory(options.minutes, options.method, options.out)
-    elif options.corpus is None:
-        raise SettingsError("bench separation needs --corpus, a folder of recordings")
-    else:
-        separation(options.corpus, options.method, options.out)
     return 0
 
 

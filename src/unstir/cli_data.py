@@ -28,8 +28,8 @@ def add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     what = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    pack = what.add_parser("pack", help="pack a folder of recordings with MANIFEST.csv")
-    pack.add_argument("corpus", metavar="CORPUS", type=Path)
+    pack = what.add_parser("pack", help="pack folders of recordings with MANIFEST.csv")
+    pack.add_argument("corpora", metavar="CORPUS", type=Path, nargs="+")
     pack.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="a new folder")
     pack.add_argument(
         "--shard-mb",
@@ -67,9 +67,9 @@ def add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     mix.add_argument("--seed", metavar="K", type=int, default=0, help="default: %(default)s")
     mix.add_argument(
         "--channels",
-        choices=[1, 2],
+        choices=[1, 2, 6],
         type=int,
-        help="default: 1 as published; 2 for recipe unstir",
+        help="default: 1 as published; 2 for recipe unstir, which also does 5.1 (6)",
     )
     mix.set_defaults(run=_mix)
 
@@ -83,7 +83,7 @@ def add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def _pack(options: argparse.Namespace) -> int:
     from unstir.neural.pack import Pack, pack
 
-    clips = pack(options.corpus, options.out, shard_mb=options.shard_mb, encoding=options.encoding)
+    clips = pack(options.corpora, options.out, shard_mb=options.shard_mb, encoding=options.encoding)
     n_clips = sum(1 for _ in _shown(clips, "packing", None))
     done = Pack(options.out)
     _name_skipped(done.skipped)

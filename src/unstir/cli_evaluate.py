@@ -3,42 +3,48 @@
 import argparse
 from pathlib import Path
 
-SETS = ("report", "foreign")
+from unstir.errors import SettingsError
 
 
 def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``unstir evaluate``."""
     evaluate = commands.add_parser(
         "evaluate",
-        help="SI-SDR of every method on frozen scenes of real recordings",
-        description="Separate frozen scenes whose true stems are known, and print SI-SDR, its "
-        "improvement over the mix, and SDR, with intervals over sources.\n\n"
-        "report: 60 scenes of our own film recipe. foreign: 40 scenes by the published dnr3\n"
-        "recipe, in stereo. Both use recordings that no net of ours was trained or chosen on.",
+        help="SI-SDR of every method where the true stems are known",
+        description="Separate mixes whose true stems are known, and print SI-SDR, its improvement "
+        "over the mix,\nand SDR, with intervals over sources.\n\n"
+        "FOLDER is laid out as Divide and Remaster or MUSDB18-HQ. Without one, the frozen scenes:\n"
+        "report, 60 of our own film recipe; foreign, 40 by the published dnr3 recipe, in stereo.\n"
+        "No net of ours was trained or chosen on their recordings.",
         epilog="examples:\n"
+        "  unstir evaluate dnr_v2/tt --scenes 20\n"
         "  unstir data pack CORPUS -o pack\n"
         "  unstir evaluate --pack pack --corpus CORPUS --out evaluation.json\n"
         "  unstir evaluate --pack pack --set report --method compact-film --method oracle",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     evaluate.add_argument(
-        "--pack", metavar="DIR", type=Path, required=True, help="what 'unstir data pack' wrote"
+        "folders", metavar="FOLDER", nargs="*", help="mixes and stems; a set of its own each"
     )
     evaluate.add_argument(
-        "--corpus", metavar="DIR", type=Path, help="folder of recordings (for the foreign set)"
+        "--pack", metavar="DIR", type=Path, help="what 'unstir data pack' wrote (for report)"
+    )
+    evaluate.add_argument(
+        "--corpus", metavar="DIR", type=Path, help="folder of recordings (for foreign)"
     )
     evaluate.add_argument(
         "--set",
         dest="sets",
-        choices=SETS,
+        choices=("report", "foreign"),
         action="append",
-        help="only this set; may be repeated (default: both)",
+        default=[],
+        help="a frozen set; may be repeated (default: both, if no folder is given)",
     )
     evaluate.add_argument(
         "--method", metavar="NAME", action="append", help="only this method; may be repeated"
     )
     evaluate.add_argument(
-        "--scenes", metavar="N", type=int, help="only the first N scenes of each set"
+        "--scenes", metavar="N", type=int, help="only the first N mixes of each set"
     )
     evaluate.add_argument(
         "--out", metavar="FILE", type=Path, help="also write the figures as JSON, tables beside it"
@@ -47,13 +53,15 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from unstir.evaluation import evaluate
+    from unstir.evaluation import FROZEN_SETS, evaluate
 
+    if options.scenes is not None and options.scenes < 1:
+        raise SettingsError(f"--scenes {options.scenes} came; 1 or more is wanted")
     evaluate(
-        options.pack,
-        options.corpus,
-        options.sets or SETS,
+        [*options.folders, *options.sets] or FROZEN_SETS,
         options.method,
+        pack=options.pack,
+        corpus=options.corpus,
         n_scenes=options.scenes,
         out=options.out,
     )

@@ -11,6 +11,17 @@ from typing import Any
 
 from unstir.errors import SettingsError
 
+# Those of unstir.neural.recipes, here too since help must not wait for torch.
+RECIPES = {
+    "compact-film": "speech, music and effects",
+    "compact-film-causal": "the same for streams: no look-ahead",
+    "compact-song": "vocals and accompaniment",
+    "vad": "which frames hold speech",
+    "mrx-small, unet-small, chimera-small": "published nets at reduced size",
+    "vocalnet-small, vocalnet-small-binary": "published, too; --init with a vad grows them from it",
+    "family-blstm, family-bandsplit, family-compact": "what compact-film was chosen among",
+}
+
 
 def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``unstir train``."""
@@ -20,14 +31,16 @@ def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         description="Train a net, or go on training: the same command after an interruption, or "
         "after --minutes, goes on from the last validation to the same result. Several GPUs: "
         "torchrun --nproc-per-node N -m unstir train ...",
-        epilog="examples:\n"
+        epilog="recipes:\n"
+        + "".join(f"  {names}: {what}\n" for names, what in RECIPES.items())
+        + "\nexamples:\n"
         "  unstir data pack corpus -o packed\n"
         "  unstir train compact-film --pack packed -o runs/film\n"
         "  unstir train compact-film --pack packed -o runs/film --minutes 10 --device cuda",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("recipe", metavar="RECIPE", help="e.g. compact-film; a wrong name shows all")
+    add("recipe", metavar="RECIPE", help="one of those below, e.g. compact-film")
     add("--pack", metavar="DIR", type=Path, required=True, help="from 'unstir data pack'")
     add(
         "-o",
@@ -38,6 +51,7 @@ def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="log, checkpoints and the model; a folder with a run of the same recipe goes on",
     )
     add("--steps", metavar="N", type=int, help="how many steps in all, instead of the recipe's")
+    add("--init", metavar="FILE", type=Path, help="begin a new run with this model's weights")
     add("--minutes", metavar="M", type=float, default=math.inf, help="stop after so long")
     add("--threads", metavar="T", type=int, default=1, help="of arithmetic (default: %(default)s)")
     add(
@@ -54,7 +68,7 @@ def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def _train(options: argparse.Namespace) -> int:
     from unstir.neural.device import resolve
     from unstir.neural.pack import Pack
-    from unstir.neural.recipes import export, recipe
+    from unstir.neural.recipes import export, recipe, start
     from unstir.neural.train import train
 
     for name, lowest in (("steps", 1), ("threads", 1), ("workers", 0)):
@@ -69,6 +83,12 @@ def _train(options: argparse.Namespace) -> int:
     pack = Pack(options.pack)
     n_clips = len(pack.clips)  # a folder that is no pack is refused before anything is made
     device = resolve(_local(options.device))
+    try:
+        init = start(config, options.init) if options.init else None
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"--init {options.init} needs {error.name}, which is not installed here; install it"
+        ) from None
     is_first = os.environ.get("RANK", "0") == "0"
     if is_first:
         print(f"{options.recipe} on {device}: {n_clips} recordings, {config.steps} steps")
@@ -82,6 +102,7 @@ def _train(options: argparse.Namespace) -> int:
             threads=options.threads,
             workers=options.workers,
             minutes=options.minutes,
+            init=init,
             listener=listener,
             on_step=on_step,
         )
@@ -95,6 +116,14 @@ def _train(options: argparse.Namespace) -> int:
             ) from None
         print(f"{path} holds the weights so far; {options.out / 'log.jsonl'} the curve")
     return 0
+
+
+def _said(entry: dict[str, Any]) -> tuple[str, str]:
+    """Return an entry's validation and loss in words."""
+    loss = f"{entry['loss_db']:.2f} dB" if "loss_db" in entry else f"{entry['loss']:.4f}"
+    if "gain_db" in entry:
+        return f"{entry['gain_db']:+.2f} dB", loss
+    return f"balanced accuracy {100 * entry['balanced_accuracy']:.2f} %", loss
 
 
 def _ignore(_: object) -> None:
@@ -125,8 +154,8 @@ def _bar(total: int) -> Iterator[tuple[Callable[[dict[str, Any]], None], Callabl
         task = bars.add_task("", total=total, gain="-")
 
         def listener(entry: dict[str, Any]) -> None:
-            gain = f"{entry['gain_db']:+.2f} dB"
+            gain, loss = _said(entry)
             bars.update(task, gain=gain)
-            console.print(f"step {entry['step']}: {gain}, loss {entry['loss_db']:.2f} dB")
+            console.print(f"step {entry['step']}: {gain}, loss {loss}")
 
         yield listener, lambda step: bars.update(task, completed=step)

@@ -1,10 +1,12 @@
-"""Every method on the frozen scenes: what ``unstir evaluate`` does."""
+"""Methods side by side where the true stems are known: what ``unstir evaluate`` does."""
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import track
 
@@ -12,70 +14,112 @@ from unstir.bench import keep
 from unstir.compare import Row, candidates, compare, levels_markdown, markdown, summary, table
 from unstir.errors import SettingsError
 from unstir.journal import write_whole
-from unstir.types import Stems
+from unstir.types import SONG, Stems
+
+FROZEN_SETS = ("report", "foreign")
 
 
-def evaluate(
-    pack: Path,
-    corpus: Path | None,
-    sets: Sequence[str],
-    wanted: Sequence[str] | None = None,
-    *,
-    n_scenes: int | None = None,
-    out: Path | None = None,
-) -> None:
-    """Print SI-SDR, its improvement and SDR of methods on the frozen scenes.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A mix whose true stems are known.
 
     Parameters
     ----------
-    pack : Path
-        The corpus as ``unstir data pack`` wrote it.
-    corpus : Path or None
-        The corpus itself, which the foreign set is mixed from.
+    name : str
+        Of the mix.
+    source : str
+        What intervals are drawn over.
+    stems : dict of str to ndarray of float32, each of shape (channels, samples)
+        They add up to the mix.
+    sample_rate : int
+        In hertz.
+    """
+
+    name: str
+    source: str
+    stems: Stems
+    sample_rate: int
+
+
+def evaluate(
+    sets: Sequence[str],
+    wanted: Sequence[str] | None = None,
+    *,
+    pack: Path | None = None,
+    corpus: Path | None = None,
+    n_scenes: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """Print SI-SDR, its improvement and SDR of methods on mixes whose stems are known.
+
+    Parameters
+    ----------
     sets : sequence of str
-        Out of ``"report"`` and ``"foreign"``.
+        ``"report"``, ``"foreign"``, or folders in the layout of Divide and Remaster or
+        MUSDB18-HQ.
     wanted : sequence of str, optional
         Methods; by default all that are ready.
+    pack : Path, optional
+        The corpus as ``unstir data pack`` wrote it, which the report set is mixed from.
+    corpus : Path, optional
+        The corpus itself, which the foreign set is mixed from.
     n_scenes : int, optional
-        Only the first so many scenes of each set.
+        Only the first so many mixes of each set.
     out : Path, optional
         Where to keep the figures as JSON, with every row; tables for the documents go beside
         it, as .md. Methods and sets that are there already, and are not measured anew, stay.
 
     Raises
     ------
+    SettingsError
+        If a set needs a folder that was not given.
     AudioError
-        If the recordings are not those of the frozen lists.
+        If the recordings are not those of the frozen lists, or a folder holds no mix.
     """
     console = Console(highlight=False)
     kept = _known(out)
-    names = candidates("film", wanted)
     for name in sets:
-        rows: list[Row] = []
-        scenes = list(_scenes(name, pack, corpus, n_scenes))
-        for mix, source, stems in track(
-            scenes, description=name, console=Console(stderr=True), transient=True
-        ):
-            rows += [
-                compare(method, "film", stems, 44100, mix_name=mix, source=source)
+        total, mixes = _mixes(name, pack, corpus, n_scenes)
+        measured: list[Row] = []
+        names: list[str] = []
+        for mix in track(mixes, name, total, console=Console(stderr=True), transient=True):
+            stem_set = "song" if SONG[0] in mix.stems else "film"
+            names = candidates(stem_set, wanted)
+            measured += [
+                compare(
+                    method,
+                    stem_set,
+                    mix.stems,
+                    mix.sample_rate,
+                    mix_name=mix.name,
+                    source=mix.source,
+                )
                 for method in names
             ]
-        before = [row for row in kept.get(name, []) if row.method not in names]
-        order = candidates("film", None)
+        rows = [row for row in kept.get(name, []) if row.method not in names] + measured
+        order = candidates("film") + candidates("song")
         kept[name] = sorted(
-            before + rows, key=lambda row: order.index(row.method) if row.method in order else -1
+            rows, key=lambda row: order.index(row.method) if row.method in order else -1
         )
-        title = f"{name}: {len(scenes)} scenes, SI-SDR in dB (gain)"
+        title = f"{name}: {total} mixes, SI-SDR in dB (gain)"
         console.print(table(summary(kept[name]), title))
     if out is None:
         return
-    keep(out, "evaluation", {name: [asdict(row) for row in rows] for name, rows in kept.items()})
+    keep(out, "evaluation", {name: [_rounded(row) for row in rows] for name, rows in kept.items()})
     texts = []
     for name, rows in _parts(kept):
         entries = summary(rows)
         n = len({row.mix for row in rows})
-        texts.append(f"{name}, {n} scenes\n\n{markdown(entries)}\n{levels_markdown(entries)}")
+        texts.append(f"{name}, {n} mixes\n\n{markdown(entries)}\n{levels_markdown(entries)}")
     write_whole(out.with_suffix(".md"), "\n".join(texts).encode())
+
+
+def _rounded(row: Row) -> dict[str, Any]:
+    """Return a row for a file: a thousandth of a decibel is more than anybody needs."""
+    return {
+        name: {k: round(v, 3) for k, v in value.items()} if isinstance(value, dict) else value
+        for name, value in asdict(row).items()
+    }
 
 
 def _parts(kept: dict[str, list[Row]]) -> Iterator[tuple[str, list[Row]]]:
@@ -99,15 +143,42 @@ def _known(out: Path | None) -> dict[str, list[Row]]:
         ) from None
 
 
-def _scenes(
-    name: str, pack: Path, corpus: Path | None, n_scenes: int | None
-) -> Iterator[tuple[str, str, Stems]]:
+def _mixes(
+    name: str, pack: Path | None, corpus: Path | None, n: int | None
+) -> tuple[int, Iterator[Known]]:
+    """Return how many mixes a set has, and the mixes one at a time."""
     from unstir.neural import frozen
-    from unstir.neural.pack import Pack
+    from unstir.neural.pack import SAMPLE_RATE, Pack
 
+    if name not in FROZEN_SETS:
+        return _of_folder(Path(name), n)
     if name == "report":
-        yield from frozen.report_scenes(Pack(pack), n_scenes or frozen.N_REPORT)
-    elif corpus is None:
-        raise SettingsError("--set foreign is mixed from recordings; give their folder by --corpus")
+        if pack is None:
+            raise SettingsError("--set report needs --pack, what 'unstir data pack' wrote")
+        total = min(n or frozen.N_REPORT, frozen.N_REPORT)
+        scenes = frozen.report_scenes(Pack(pack), total)
     else:
-        yield from frozen.foreign_scenes(corpus, n_scenes or frozen.N_FOREIGN)
+        if corpus is None:
+            raise SettingsError("--set foreign needs --corpus, the folder of recordings")
+        total = min(n or frozen.N_FOREIGN, frozen.N_FOREIGN)
+        scenes = frozen.foreign_scenes(corpus, total)
+    return total, (Known(*scene, SAMPLE_RATE) for scene in scenes)
+
+
+def _of_folder(folder: Path, n: int | None) -> tuple[int, Iterator[Known]]:
+    from unstir.neural.folders import find_tracks, read_stems
+
+    tracks, skipped = find_tracks(folder)
+    for text in skipped:
+        Console(stderr=True, highlight=False).print(f"skipped: {text}", markup=False)
+    tracks = tracks[:n]
+
+    def mixes() -> Iterator[Known]:
+        for one in tracks:
+            stems = read_stems(one)
+            if SONG[0] in stems:
+                others = [value for name, value in stems.items() if name != SONG[0]]
+                stems = {SONG[0]: stems[SONG[0]], SONG[1]: np.sum(others, axis=0)}
+            yield Known(one.name, one.name, stems, one.sample_rate)
+
+    return len(tracks), mixes()

@@ -11,6 +11,7 @@ import importlib
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from unstir.errors import SettingsError, UnknownNameError
@@ -48,6 +49,8 @@ class Method:
         the user adds (`unstir.weights.locate`).
     weights_license : str
         Licence of the weights; empty if there are none.
+    package : str
+        An optional package that it imports; without it, its weights count as absent.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Method:
     needs: str = ""
     weights: tuple[str, ...] = ()
     weights_license: str = ""
+    package: str = ""
 
 
 _OURS = (
@@ -152,6 +156,15 @@ _OURS = (
         weights_license="CC-BY-SA-4.0",
     ),
     Method(
+        "compact-film",
+        "unstir.neural.separator:NetSeparator",
+        "neural",
+        "our own net: a convolutional U-Net with a recurrent core on band planes",
+        stem_sets=("film",),
+        weights=("unstir.neural/compact-film.safetensors",),
+        weights_license="CC-BY-SA-4.0",
+    ),
+    Method(
         "mrx",
         "unstir.neural.separator:NetSeparator",
         "neural",
@@ -159,6 +172,16 @@ _OURS = (
         stem_sets=("film",),
         weights=("store:mrx",),
         weights_license="as published",
+    ),
+    Method(
+        "demucs",
+        "unstir.neural.separator:NetSeparator",
+        "neural",
+        "Hybrid Transformer Demucs, by its package, with weights that you add",
+        stem_sets=("song",),
+        weights=("store:demucs",),
+        weights_license="as published",
+        package="demucs",
     ),
 )
 
@@ -178,10 +201,14 @@ def methods() -> Mapping[str, Method]:
     """
     return {
         name: method
-        if all(locate(entry).is_file() for entry in method.weights)
+        if all(locate(entry).is_file() for entry in method.weights) and _installed(method)
         else dataclasses.replace(method, needs="weights")
         for name, method in _registered().items()
     }
+
+
+def _installed(method: Method) -> bool:
+    return not method.package or find_spec(method.package) is not None
 
 
 @cache
@@ -261,7 +288,7 @@ def make(
     UnknownNameError
         If there is no such method, stem set or device, or the method cannot give that set.
     SettingsError
-        If its weights are not there.
+        If its weights or the package that it imports are not there.
 
     Examples
     --------
@@ -273,6 +300,11 @@ def make(
     if stems not in method.stem_sets:
         raise UnknownNameError(
             f"{name} cannot give the stem set {stems!r}; it gives {', '.join(method.stem_sets)}"
+        )
+    if not _installed(method):
+        raise SettingsError(
+            f"{name} needs the package {method.package}, which is not installed; install it with "
+            f"pip install 'unstir[{method.package}]'"
         )
     module, _, attribute = method.target.partition(":")
     build = getattr(importlib.import_module(module), attribute)

@@ -16,7 +16,7 @@ from unstir.errors import AudioError, SettingsError
 from unstir.journal import Workspace, is_disk_full
 from unstir.registry import make
 from unstir.run import Run
-from unstir.settings import DEFAULT_METHOD, Listener, Note, Settings
+from unstir.settings import Listener, Note, Settings, default_method
 from unstir.streaming import Grid, one_blas_thread, separate_stream, survey_sample
 from unstir.types import Mixture, Separator, State, Stems
 
@@ -44,7 +44,7 @@ class Result:
 
 
 def separate_mixture(
-    mix: Mixture, *, method: str = DEFAULT_METHOD, stems: str = "film", seed: int = 0
+    mix: Mixture, *, method: str = "", stems: str = "film", seed: int = 0
 ) -> Stems:
     """Return the stems of sound in memory, as the same method would give them for a file.
 
@@ -69,7 +69,7 @@ def separate_mixture(
     >>> bool(np.allclose(sum(stems.values()), noise, atol=1e-5))
     True
     """
-    return separate_with(make(method, stems, seed=seed), mix)
+    return separate_with(make(method or default_method(stems), stems, seed=seed), mix)
 
 
 def separate_with(separator: Separator, mix: Mixture) -> Stems:

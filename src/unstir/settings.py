@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from unstir.channels import Linking
 from unstir.errors import SettingsError, UnknownNameError
 
-DEFAULT_METHOD = "classical"
+DEFAULT_METHODS = {"film": "compact-film", "song": "classical"}  # the best that ships, by stem set
 FORMATS = ("source", "pcm16", "pcm24", "float32", "flac")
 
 
@@ -17,7 +17,7 @@ class Settings:
     Parameters
     ----------
     method : str
-        A name from ``unstir methods``.
+        A name from ``unstir methods``; left empty, the default of the stem set.
     stems : str
         The stem set: ``"film"`` or ``"song"``.
     sums : tuple of (str, tuple of str)
@@ -42,7 +42,7 @@ class Settings:
         Whether a file cut in the middle is taken as far as it goes.
     """
 
-    method: str = DEFAULT_METHOD
+    method: str = ""
     stems: str = "film"
     sums: tuple[tuple[str, tuple[str, ...]], ...] = ()
     format: str = "source"
@@ -55,6 +55,10 @@ class Settings:
     seed: int = 0
     stream: int = 0
     allow_truncated: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.method:
+            object.__setattr__(self, "method", default_method(self.stems))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,26 @@ class Note:
 
 
 Listener = Callable[[Progress | Note], None]
+
+
+def default_method(stems: str) -> str:
+    """Return the method that a stem set gets when none is asked for.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such stem set.
+
+    Examples
+    --------
+    >>> default_method("song")
+    'classical'
+    """
+    if stems not in DEFAULT_METHODS:
+        raise UnknownNameError(
+            f"there is no stem set {stems!r}; choose from {', '.join(DEFAULT_METHODS)}"
+        )
+    return DEFAULT_METHODS[stems]
 
 
 def check_device(device: str) -> None:

@@ -59,6 +59,24 @@ def test_packing_says_what_came_out(
     assert len(shards) > 2
 
 
+def test_several_folders_go_into_one_pack(corpus: Path, tmp_path: Path) -> None:
+    more = write_corpus(tmp_path / "more")
+    assert main(["data", "pack", str(corpus), str(more), "-o", str(tmp_path / "out")]) == 0
+    paths = [clip.path for clip in Pack(tmp_path / "out").clips]
+    n = len(paths) // 2
+    assert paths[n:] == [f"more/{path}" for path in paths[:n]]
+
+
+def test_a_second_folder_without_a_manifest_is_refused(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    command = ["data", "pack", str(corpus), str(tmp_path / "empty"), "-o", str(tmp_path / "out")]
+    assert main(command) == 2
+    refused(capsys, "empty", "MANIFEST.csv", "cannot be read")
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = write_corpus(tmp_path / "corpus")
     (corpus / "music" / "tunea.wav").write_text("no sound")
@@ -122,7 +140,8 @@ def test_a_check_of_no_pack_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    ("recipe", "channels", "rate"), [("dnr2", 1, 44100), ("dnr3", 2, 48000), ("unstir", 2, 44100)]
+    ("recipe", "channels", "rate"),
+    [("dnr2", 1, 44100), ("dnr3", 2, 48000), ("unstir", 2, 44100), ("unstir", 6, 44100)],
 )
 def test_scenes_are_written_with_stems_that_add_up(
     corpus: Path, tmp_path: Path, recipe: str, channels: int, rate: int
@@ -141,6 +160,10 @@ def test_scenes_are_written_with_stems_that_add_up(
         stems = read_stems(track)
         np.testing.assert_allclose(sum(stems.values()), mix.T, atol=1e-6)
         assert (track.mix.parent / "annots.csv").exists()
+        if channels == 6:
+            power = np.square(stems["speech"]).sum(axis=1)
+            assert power[2] > power.sum() / 2, "dialogue lives in the center"
+            assert not stems["music"][2].any() and stems["music"][4:].any()
 
 
 def test_our_recipe_takes_rooms_and_folds_to_mono(corpus: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def copy(tiny_corpus: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_corpus, tmp_path / "copy"))
 
 
-def packed(corpus: Path, out: Path, **options: object) -> Pack:
+def packed(corpus: Path | list[Path], out: Path, **options: object) -> Pack:
     list(pack(corpus, out, **options))
     return Pack(out)
 
@@ -57,6 +57,24 @@ def test_a_stretch_is_that_part_of_the_whole_and_silence_follows_the_end(tiny_pa
     late = tiny_pack.read(clip, clip.n_samples - 100, 300)
     np.testing.assert_array_equal(late[:, :100], whole[:, -100:])
     assert late.shape == (2, 300) and not late[:, 100:].any()
+
+
+def test_a_pack_of_two_folders_has_all_of_the_first_and_the_second_under_its_name(
+    tiny_corpus: Path, tiny_pack: Pack, copy: Path, tmp_path: Path
+) -> None:
+    both = packed([tiny_corpus, copy], tmp_path / "both")
+    n = len(tiny_pack.clips)
+    assert [clip.path for clip in both.clips[:n]] == [clip.path for clip in tiny_pack.clips]
+    assert [clip.path for clip in both.clips[n:]] == [f"copy/{c.path}" for c in tiny_pack.clips]
+    for a, b in zip(both.clips, (*tiny_pack.clips, *tiny_pack.clips), strict=True):
+        np.testing.assert_array_equal(both.read(a), tiny_pack.read(b))
+
+
+def test_two_folders_of_one_name_are_refused(tiny_corpus: Path, copy: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(copy, tmp_path / "other" / "copy"))
+    with pytest.raises(AudioError, match="differ in name"):
+        packed([tiny_corpus, copy, other], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_small_shards_hold_the_same_samples(

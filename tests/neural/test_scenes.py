@@ -102,6 +102,45 @@ def test_the_instruments_of_a_song_play_from_the_same_place(many: list[Scene]) -
                 )
 
 
+@pytest.fixture(scope="module")
+def mixed_pack(tiny_pack: Pack) -> Pack:
+    """Return the pack with a twin of every training clip that says it was made by program."""
+    twins = [
+        replace(c, path=f"made/{c.path}", family=f"made: {c.kind} {c.label}")
+        for c in tiny_pack.clips
+        if c.split == "train" and c.kind in ("speech", "music", "effects")
+    ]
+    pack = Pack(tiny_pack.folder)
+    pack.__dict__["clips"] = (*tiny_pack.clips, *twins)
+    return pack
+
+
+def test_made_recordings_change_no_number_until_they_are_asked_for(
+    tiny_pack: Pack, mixed_pack: Pack, many: list[Scene]
+) -> None:
+    found = Recipe(mixed_pack, "train")
+    assert [found.draw(np.random.default_rng([1, k]), N) for k in range(100)] == many[:100]
+    # Asked for where there are none, as in the scenes that choose a model.
+    none = Recipe(mixed_pack, "choose", made=0.9)
+    for seed in range(20):
+        scene = none.draw(np.random.default_rng(seed), N)
+        assert scene == plan(tiny_pack, seed, split="choose")
+
+
+def test_made_recordings_are_drawn_as_often_as_asked(mixed_pack: Pack) -> None:
+    recipe = Recipe(mixed_pack, "train", made=0.6)
+    shares: dict[str, list[bool]] = {stem: [] for stem in STEMS}
+    for k in range(400):
+        scene = recipe.draw(np.random.default_rng([2, k]), N)
+        for stem in STEMS:
+            for bus in getattr(scene, stem):
+                paths = [p.clip for p in bus.pieces if "eir_" not in p.clip]  # songs are found
+                shares[stem] += [path.startswith("made/") for path in paths]
+    assert np.mean(shares["music"]) == pytest.approx(0.6, abs=0.1)
+    assert np.mean(shares["effects"]) == pytest.approx(0.6, abs=0.1)
+    assert np.mean(shares["speech"]) == pytest.approx(0.6 / 4 * 0.75, abs=0.06)
+
+
 def test_a_scene_is_as_long_as_asked_for_even_if_short(tiny_pack: Pack) -> None:
     scene = Recipe(tiny_pack, "train").draw(np.random.default_rng(0), 4000, full=True)
     assert scene.n_samples == 4000 and scene.music

@@ -84,6 +84,23 @@ def test_a_voice_recorded_at_two_rates_stands_on_one_side() -> None:
     assert len(assign(rows)) == 1
 
 
+def made(kind: str, style: str) -> dict[str, str]:
+    fields = {"source_repo": "made", "author_if_known": style, "seconds": "5000"}
+    return row(kind=kind, path=f"{kind}/{style}.flac", label=f"x/{style}", **fields)
+
+
+def test_what_is_made_by_program_trains_and_moves_no_other_family() -> None:
+    rows = [*families(40), *families(40, kind="effects"), row(kind="speech", label="en/ann")]
+    by_program = [made("music", "waltz"), made("effects", "rain"), made("speech", "espeak_de+f1")]
+    names = ("made: music waltz", "made: effects rain", "made: speech espeak_de+f1")
+    assert assign([*by_program, *rows]) == assign(rows) | dict.fromkeys(names, "train")
+    assert assign(by_program) == dict.fromkeys(names, "train")
+
+
+def test_a_folder_of_recordings_may_be_called_made() -> None:
+    assert family(row(source_repo="made", author_if_known="")) == "music: made"
+
+
 def test_the_tiny_corpus_has_every_kind_on_every_side(tiny_corpus: Path) -> None:
     rows = rows_of(tiny_corpus)
     found = assign(rows)
@@ -105,6 +122,13 @@ def test_the_real_corpus_is_split_80_8_12_with_several_families_everywhere(corpu
         shares = {split: seconds[kind][split] / total for split in SPLITS}
         assert shares == pytest.approx({"train": 0.8, "choose": 0.08, "report": 0.12}, abs=0.03)
         assert all(len(names[kind, split]) >= 5 for split in SPLITS), kind
+
+
+@pytest.mark.corpus
+def test_made_recordings_leave_the_split_of_the_real_corpus_as_it_is(corpus: Path) -> None:
+    rows = rows_of(corpus)
+    found = assign([*rows, made("music", "waltz"), made("effects", "rain"), made("speech", "a")])
+    assert {name: found[name] for name in found if not name.startswith("made: ")} == assign(rows)
 
 
 @pytest.mark.corpus

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from unstir import cli_train
 from unstir.errors import AudioError, SettingsError, UnknownNameError
 from unstir.evaluate import si_sdr_db
 from unstir.neural import checkpoint
+from unstir.neural.batches import Batches
 from unstir.neural.losses import masked_snr_loss
 from unstir.neural.pack import Pack
 from unstir.neural.planes import Bands
-from unstir.neural.recipes import RECIPES, export, recipe
-from unstir.neural.train import Batches, TrainConfig, build, learning_rate, train
+from unstir.neural.recipes import RECIPES, export, recipe, start
+from unstir.neural.train import TrainConfig, build, learning_rate, train
 from unstir.neural.validation import si_sdr_gain_db, validation_scenes
 
 NET = {
@@ -256,9 +258,111 @@ def test_the_rate_rises_stays_and_falls() -> None:
     assert rates[10:70] == [TINY.learning_rate] * 60
 
 
+SMALLER: dict[str, dict[str, Any]] = {
+    "compact": TINY.net_config,
+    "blstm": {"n_bands": 256, "hidden": 4, "layers": 1},
+    "bandsplit": {"width": 4, "layers": 1},
+    "mrx": {"window_lengths": (128, 512), "hop_length": 64, "n_hidden": 4},
+    "unet": {"n_fft": 256, "hop_length": 128, "channels": (2, 4, 8)},
+    "chimera": {"n_fft": 256, "hop_length": 128, "n_bands": 8, "hidden": 4, "n_layers": 1},
+    "vocalnet": {"n_fft": 128, "hop_length": 64, "channels": (2, 2, 2, 2), "hidden": 4},
+    "vad": {"n_fft": 128, "hop_length": 64, "channels": (2, 2, 2, 2), "hidden": 4},
+}
+
+
+def smaller(name: str) -> TrainConfig:
+    """Return a recipe at a size for tests."""
+    config = recipe(name)
+    net_config = {**config.net_config, **SMALLER[config.net]}
+    return replace(config, net_config=net_config, segment=11025, batch=2, steps=1)
+
+
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_builds_a_net(name: str) -> None:
-    assert sum(p.numel() for p in build(recipe(name)).parameters()) > 1000
+def test_every_recipe_makes_a_step_and_a_model(
+    tiny_pack: Pack, scenes: torch.Tensor, tmp_path: Path, name: str
+) -> None:
+    config = smaller(name)
+    first = build(config).state_dict()
+    chosen = scenes[:1, :2] if config.scenes == "song" else scenes[:1]
+    net = train(config, tiny_pack, tmp_path, workers=0, scenes=chosen)
+    assert any(not torch.equal(value, first[key]) for key, value in net.state_dict().items())
+    model = checkpoint.load(export(name, config, net, tiny_pack, tmp_path))
+    assert model.sample_rate == config.net_config.get(
+        "sample_rate", 22050 if name == "vad" else 44100
+    )
+    wanted = {"compact-song": ("vocals", "accompaniment"), "vad": ("speech",)}
+    assert model.sources == wanted.get(name, ("speech", "music", "effects"))
+    if name != "vad":
+        with torch.inference_mode():
+            assert model.net(torch.zeros(1, 2, 3000)).shape == (1, len(model.sources), 2, 3000)
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if "small" in name])
+def test_a_small_net_is_small(name: str) -> None:
+    weights = build(recipe(name)).state_dict().values()
+    assert sum(w.numel() * (2 if w.ndim > 1 else 4) for w in weights) < 4e6
+
+
+def test_help_lists_the_recipes() -> None:
+    assert ", ".join(cli_train.RECIPES).split(", ") == list(RECIPES)
+
+
+def test_dropout_goes_on_as_if_the_run_had_not_stopped(
+    tiny_pack: Pack, scenes: torch.Tensor, tmp_path: Path
+) -> None:
+    config = replace(smaller("vad"), steps=4, validate_every=2)
+    whole = run(tiny_pack, tmp_path / "whole", config, scenes=scenes)
+    with pytest.raises(KilledError):
+        run(tiny_pack, tmp_path / "legs", config, scenes=scenes, listener=kill_at(2))
+    assert_same(run(tiny_pack, tmp_path / "legs", config, scenes=scenes), whole)
+
+
+def test_a_run_from_before_a_setting_goes_on(
+    tiny_pack: Pack, scenes: torch.Tensor, whole: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(KilledError):
+        run(tiny_pack, tmp_path, scenes=scenes, listener=kill_at(3))
+    saved = torch.load(tmp_path / "last.pt", weights_only=True)
+    config = json.loads(saved["config"])
+    del config["scenes"], config["loss"]
+    torch.save({**saved, "config": json.dumps(config)}, tmp_path / "last.pt")
+    assert_same(run(tiny_pack, tmp_path, scenes=scenes), whole[0])
+
+
+@pytest.fixture(scope="module")
+def vad_model(tiny_pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small detector on disk."""
+    path = tmp_path_factory.mktemp("models") / "vad.safetensors"
+    net = build(smaller("vad"))
+    checkpoint.save(path, "vad", net, net.config, ("speech",), {}, half=False)
+    return path
+
+
+def test_a_mask_net_grows_from_a_detector(
+    tiny_pack: Pack, scenes: torch.Tensor, tmp_path: Path, vad_model: Path
+) -> None:
+    config = replace(smaller("vocalnet-small"), learning_rate=1e-9, weight_decay=0)
+    weights = run(tiny_pack, tmp_path, config, scenes=scenes, init=start(config, vad_model))
+    grown = checkpoint.load(vad_model).net.state_dict()
+    for name, value in weights.items():
+        if name.startswith("trunk."):
+            torch.testing.assert_close(value, grown[name], atol=1e-6, rtol=0)
+
+
+def test_a_model_that_a_run_cannot_begin_with_is_refused(vad_model: Path) -> None:
+    assert_same(start(smaller("vad"), vad_model), checkpoint.load(vad_model).net.state_dict())
+    for config in (smaller("unet-small"), recipe("vad")):
+        with pytest.raises(SettingsError, match=r"begins with a (Unet|Vad)"):
+            start(config, vad_model)
+    with pytest.raises(SettingsError, match="the two must agree"):
+        start(recipe("vocalnet-small"), vad_model)
+
+
+def test_a_pack_without_singing_trains_no_song_net(tiny_pack: Pack, tmp_path: Path) -> None:
+    poor = Pack(tiny_pack.folder)
+    poor.__dict__["clips"] = tuple(clip for clip in poor.clips if clip.kind != "singing")
+    with pytest.raises(AudioError, match="no singing in the split 'train'"):
+        run(poor, tmp_path / "out", smaller("compact-song"))
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:

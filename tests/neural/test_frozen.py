@@ -1,0 +1,57 @@
+"""The scenes that report stay what they were, and nothing trains on their sources."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unstir.errors import AudioError
+from unstir.neural.frozen import FROZEN, foreign_scenes, report_plans, report_scenes
+from unstir.neural.pack import Clip, Pack, pack
+from unstir.neural.scenes import digest
+from unstir.neural.split import SPLITS, assign, family
+
+pytestmark = pytest.mark.corpus
+
+
+@pytest.fixture(scope="module")
+def whole(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    folder = tmp_path_factory.mktemp("whole") / "pack"
+    assert sum(1 for _ in pack(corpus, folder, encoding="mulaw8")) > 2000
+    return Pack(folder)
+
+
+def test_the_report_scenes_are_those_of_the_frozen_list(whole: Pack) -> None:
+    assert digest(report_plans(whole)) == FROZEN["report"]
+    name, source, stems = next(report_scenes(whole, 1))
+    assert name.startswith("report 0") and source
+    assert all(value.shape == (2, 882000) and value.any() for value in stems.values())
+
+
+def test_a_report_scene_uses_recordings_of_the_report_split_alone(whole: Pack) -> None:
+    clips: Mapping[str, Clip] = {clip.path: clip for clip in whole.clips}
+    for plan in report_plans(whole):
+        for bus in (*plan.speech, *plan.music, *plan.effects):
+            assert all(clips[piece.clip].split == "report" for piece in bus.pieces)
+            assert not bus.room or clips[bus.room].split == "report"
+
+
+def test_the_foreign_scenes_are_those_of_the_frozen_list(corpus: Path) -> None:
+    ((name, _, stems),) = foreign_scenes(corpus, 1)
+    assert name == "foreign 0"
+    assert np.isfinite(sum(stems.values())).all() and stems["speech"].any()
+
+
+def test_a_manifest_with_a_recording_less_is_refused(corpus: Path, tmp_path: Path) -> None:
+    lines = (corpus / "MANIFEST.csv").read_text(encoding="utf-8").splitlines()
+    rows = list(csv.DictReader(lines))
+    splits = assign(rows)
+    assert set(splits.values()) == set(SPLITS)
+    drop = next(
+        i for i, r in enumerate(rows) if r["kind"] == "speech" and splits[family(r)] == "report"
+    )
+    (tmp_path / "MANIFEST.csv").write_text("\n".join(lines[: drop + 1] + lines[drop + 2 :]))
+    with pytest.raises(AudioError, match="frozen"):
+        next(foreign_scenes(tmp_path, 1))
