@@ -126,9 +126,10 @@ def to_bins(values: Tensor, bands: Bands) -> Tensor:
 @cache
 def _upper(bands: Bands, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return both matrices without the bands of one bin, where they are the identity."""
-    down, up = band_matrices(bands.n_fft, bands.n_bands, bands.n_single)
     n = bands.n_single
-    return down[n:, n:].contiguous().to(device), up[n - 1 :, n:].contiguous().to(device)
+    with torch.inference_mode(False):  # kept for training, whoever asks first
+        down, up = band_matrices(bands.n_fft, bands.n_bands, bands.n_single)
+        return down[n:, n:].contiguous().to(device), up[n - 1 :, n:].contiguous().to(device)
 
 
 @cache
@@ -271,4 +272,5 @@ def planes(cells: Tensor, bands: Bands) -> Tensor:
 
 @cache
 def _window(n_fft: int, device: torch.device) -> Tensor:
-    return torch.hann_window(n_fft, periodic=True, device=device)
+    with torch.inference_mode(False):  # kept for training, whoever asks first
+        return torch.hann_window(n_fft, periodic=True, device=device)

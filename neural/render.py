@@ -77,7 +77,7 @@ def fast_length(n: int, *, nearest: bool = False) -> int:
     Examples
     --------
     >>> fast_length(262145), fast_length(262145, nearest=True)
-    (262440, 262144)
+    (268800, 262144)
     """
     k = int(np.searchsorted(_FAST, n))
     if nearest and k > 0 and n - _FAST[k - 1] < _FAST[k] - n:

@@ -10,8 +10,9 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from unstir.neural.pack import Pack
 from unstir.neural.tasks import Loss, Task, task
 from unstir.neural.validation import validation_scenes
 
+P = ParamSpec("P")
 NEEDED = {"film": ("speech", "music", "effects"), "song": ("singing", "music")}
 
 
@@ -49,6 +51,23 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     return config.learning_rate * min(up, 1.0, left)
 
 
+def _restoring(function: Callable[P, nn.Module]) -> Callable[P, nn.Module]:
+    """Return the function with the process's arithmetic as it was before, once it is done."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> nn.Module:
+        threads = torch.get_num_threads()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            torch.set_num_threads(threads)
+            # Whoever computes next in this process counts on the smallest numbers.
+            torch.set_flush_denormal(False)
+
+    return wrapped
+
+
+@_restoring
 def train(
     config: TrainConfig,
     pack: Pack,

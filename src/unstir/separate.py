@@ -171,15 +171,14 @@ def separate_file(
             raise SettingsError(
                 f"{folder} exists and holds something else; use --overwrite or another -o"
             )
-    for text in run.notes:
-        listener(Note(text))
-
     journal = None if fresh else workspace.load(run.key)
     state: State | None = None
     if journal is None:
         # Everything that can be refused is refused before anything is written.
         journal, state = run.prepare(listener)
         run.check_room(folder, journal.n_samples)
+    for text in run.notes:
+        listener(Note(text))
     with workspace.locked():
         kept = None if fresh else workspace.load(run.key)
         if kept is None:

@@ -41,7 +41,8 @@ def refused(done: subprocess.CompletedProcess[str], out: Path, *words: str) -> N
     """One sentence on stderr, exit code 2, no traceback, nothing written."""
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
-    lines = done.stderr.strip().splitlines()
+    # What broke off a run that had begun comes after what was said at its beginning.
+    lines = [line for line in done.stderr.splitlines() if line and not line.startswith("note: ")]
     assert len(lines) == 1 and lines[0].startswith("unstir: "), done.stderr
     for word in words:
         assert word in lines[0], lines[0]

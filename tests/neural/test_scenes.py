@@ -74,7 +74,7 @@ def test_a_full_scene_has_all_stems_treble_and_channels(tiny_pack: Pack) -> None
 
 def test_training_scenes_span_wide(many: list[Scene]) -> None:
     kinds = {stem: np.mean([bool(getattr(s, stem)) for s in many]) for stem in STEMS}
-    assert all(0.8 < share < 0.97 for share in kinds.values()), kinds
+    assert all(0.6 < share < 0.8 for share in kinds.values()), kinds
     assert 0.07 < np.mean([s.mono for s in many]) < 0.17
     assert 0.2 < np.mean([s.high_hz > 0 for s in many]) < 0.5
     assert 0.15 < np.mean([s.duck_db > 0 for s in many]) < 0.35
@@ -134,7 +134,9 @@ def test_made_recordings_are_drawn_as_often_as_asked(mixed_pack: Pack) -> None:
         scene = recipe.draw(np.random.default_rng([2, k]), N)
         for stem in STEMS:
             for bus in getattr(scene, stem):
-                paths = [p.clip for p in bus.pieces if "eir_" not in p.clip]  # songs are found
+                # The first of each: short clips are followed by others. Songs are always found.
+                paths = [p.clip for p in bus.pieces if not p.clip.startswith("music/eir_")][:1]
+                paths = [path for path in paths if not path.startswith("singing/")]
                 shares[stem] += [path.startswith("made/") for path in paths]
     assert np.mean(shares["music"]) == pytest.approx(0.6, abs=0.1)
     assert np.mean(shares["effects"]) == pytest.approx(0.6, abs=0.1)
