@@ -1,6 +1,7 @@
 """Training runs by name, and what a run leaves behind: a model with its card."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,14 @@ def start(config: TrainConfig, path: Path) -> dict[str, Tensor]:
     return model.net.state_dict()
 
 
-def export(name: str, config: TrainConfig, net: nn.Module, pack: Pack, out: Path) -> Path:
+def export(
+    name: str,
+    config: TrainConfig,
+    net: nn.Module,
+    pack: Pack,
+    out: Path,
+    more: Mapping[str, Any] | None = None,
+) -> Path:
     """Write a trained net as ``NAME.safetensors`` and ``NAME.json`` beside its log.
 
     Parameters
@@ -131,6 +139,8 @@ def export(name: str, config: TrainConfig, net: nn.Module, pack: Pack, out: Path
         What it was trained on; the licenses of the recordings go into the card.
     out : Path
         Where the run lies.
+    more : mapping, optional
+        Further entries of the card.
 
     Returns
     -------
@@ -147,6 +157,7 @@ def export(name: str, config: TrainConfig, net: nn.Module, pack: Pack, out: Path
         "recipe": asdict(config),
         "last_validation": json.loads(log[-1]),
         "training_minutes_by_license": minutes,
+        **(more or {}),
     }
     path = out / f"{name}.safetensors"
     _, _, config_class = checkpoint.classes(config.net)

@@ -7,26 +7,21 @@ Run it once to land the weights, then 'unstir evaluate', then again with --figur
 
 import argparse
 import json
-from dataclasses import asdict
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from unstir.compare import Row, summary
-from unstir.neural import checkpoint
-from unstir.neural.pack import SAMPLE_RATE, Pack
+from unstir.neural.pack import Pack
+from unstir.neural.recipes import export
 from unstir.neural.tasks import task
 from unstir.neural.train import TrainConfig, build
 
 ROOT = Path(__file__).resolve().parents[1]
 
-SOURCES = {
-    "compact-film": ("speech", "music", "effects"),
-    "compact-film-causal": ("speech", "music", "effects"),
-    "compact-song": ("vocals", "accompaniment"),
-    "vad": ("speech",),
-}
 WEAKNESSES = {
     "compact-film": [
         "sung music: one act's singing was all there was to learn it from; vocals may go to speech",
@@ -45,7 +40,7 @@ WEAKNESSES["compact-film-causal"] = WEAKNESSES["compact-film"]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", choices=sorted(SOURCES))
+    parser.add_argument("name", choices=sorted(WEAKNESSES))
     parser.add_argument("run", type=Path, help="folder of the training run")
     parser.add_argument("--pack", type=Path, required=True, help="what it was trained on")
     parser.add_argument("--figures", type=Path, help="what 'unstir evaluate --out' wrote")
@@ -54,17 +49,17 @@ def main() -> None:
     best = torch.load(options.run / "best.pt", weights_only=True)
     saved = torch.load(options.run / "last.pt", weights_only=True)
     config = TrainConfig(**json.loads(saved["config"]))
+    net_config = {name: _tuple(value) for name, value in config.net_config.items()}
+    config = replace(config, net_config=net_config)
     net = build(config)
     net.load_state_dict(best["net"])
     log = [json.loads(line) for line in (options.run / "log.jsonl").read_text().splitlines()]
     score = task(config, net).score
     card: dict[str, Any] = {
         "license": "CC-BY-SA-4.0",
-        "recipe": asdict(config),
         "step": best["step"],
         "validation": {score: best[score]},
         "curve": [[e["step"], e[score]] for e in log],
-        "training_minutes_by_source": minutes(Pack(options.pack)),
         "known_weaknesses": WEAKNESSES[options.name],
     }
     if options.figures:
@@ -75,28 +70,10 @@ def main() -> None:
             )
             for name, rows in figures.items()
         }
-    _, _, config_class = checkpoint.classes(config.net)
-    path = ROOT / "neural" / f"{options.name}.safetensors"
-    net_config = config_class(**{k: _tuple(v) for k, v in config.net_config.items()})
-    rate = getattr(net_config, "sample_rate", SAMPLE_RATE)
-    checkpoint.save(
-        path, config.net, net, net_config, SOURCES[options.name], card, sample_rate=rate
-    )
+    path = export(options.name, config, net, Pack(options.pack), options.run, card)
+    for file in (path, path.with_suffix(".json")):
+        shutil.copyfile(file, ROOT / "neural" / file.name)
     print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, step {best['step']}")
-
-
-def minutes(pack: Pack) -> dict[str, dict[str, float]]:
-    """Return minutes of training sound by kind and license, so that credits can be followed."""
-    found: dict[str, dict[str, float]] = {}
-    for clip in pack.clips:
-        if clip.split == "train":
-            own = found.setdefault(clip.kind, {})
-            license_name = clip.license.partition(" (")[0]
-            own[license_name] = own.get(license_name, 0.0) + clip.n_samples / SAMPLE_RATE / 60
-    return {
-        kind: {name: round(value, 1) for name, value in sorted(own.items())}
-        for kind, own in found.items()
-    }
 
 
 def _tuple(value: Any) -> Any:
