@@ -1,4 +1,4 @@
-"""The families that `unstir.neural.compact` was chosen among; for the table in ``docs/compact.md``.
+"""Other families of small nets, to compare `unstir.neural.compact` with at equal compute.
 
 Both see the same planes as `Compact` and give logits per band, so that they train on the
 same data with the same loss.

@@ -1,8 +1,7 @@
 """The scenes that report: from one split alone, drawn from fixed seeds, held by hashes.
 
 Two sets. ``report`` is our own film recipe; ``foreign`` is the published dnr3 recipe in
-stereo, by other code, at other levels and densities. Neither was ever looked at to choose
-anything, and nothing trains on their sources.
+stereo, by other code, at other levels and densities. Nothing trains on their sources.
 """
 
 import csv
@@ -30,7 +29,7 @@ DURATION_S = 20.0
 N_REPORT, N_FOREIGN = 60, 40
 
 # Of the scene lists that the figures in docs/neural.md were made on. They were fixed before
-# the first net was trained.
+# the net that ships was trained.
 FROZEN = {
     "report": "8ed937b23a27980a1c19b6aab96d3911166b04dd882dc87b7f1fee3cb3876837",
     "foreign": "b8c2c7e10357269680c48e9f846d19ff4d463bb63fd5ae61e49313249df968fa",

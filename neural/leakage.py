@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from unstir.neural.pack import SAMPLE_RATE, Clip, Pack
 
 Array = NDArray[np.float32]
-FRAME_S = 0.1
 PROBE_S = 4.0  # of the loudest stretch
 N_BANDS = 24
 DECIMATION = 8  # samples are compared below 2.7 kHz

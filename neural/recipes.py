@@ -18,8 +18,8 @@ SIX_S = 6 * SAMPLE_RATE  # whole numbers of samples at 22050 Hz, too
 AT_22_KHZ: dict[str, Any] = {"n_sources": 3, "sample_rate": 22050}
 
 # From mrx-small on, for comparison only: other published nets at reduced size (MRX at 44.1 kHz,
-# the others at 22.05 kHz; those that see 0.3 s at once get shorter scenes), and the families that
-# `compact-film` was chosen among, for as many steps as cost the same.
+# the others at 22.05 kHz; those that see 0.3 s at once get shorter scenes), and other families to
+# compare `compact-film` with, for as many steps as cost the same.
 RECIPES: dict[str, TrainConfig] = {
     "compact-film": TrainConfig(
         steps=4200, learning_rate=2e-3, warmup=150, decay=0.7, validate_every=350

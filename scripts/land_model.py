@@ -26,7 +26,7 @@ WEAKNESSES = {
     "compact-film": [
         "sung music: one act's singing was all there was to learn it from; vocals may go to speech",
         "music in the training set is mostly electronic and game music; orchestras are rare",
-        "speech in languages other than English, German, Spanish and French was not heard",
+        "speech in languages other than English, German and Spanish was hardly heard",
         "sounds of one stem that resemble another (crowds, musical effects, beatboxing) are split",
         "one mask serves both channels: two sources in one cell at two places are not told apart",
     ],

@@ -19,7 +19,7 @@ RECIPES = {
     "vad": "which frames hold speech",
     "mrx-small, unet-small, chimera-small": "published nets at reduced size",
     "vocalnet-small, vocalnet-small-binary": "published, too; --init with a vad grows them from it",
-    "family-blstm, family-bandsplit, family-compact": "what compact-film was chosen among",
+    "family-blstm, family-bandsplit, family-compact": "families to compare it with at equal cost",
 }
 
 
