@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unstir.errors import AudioError, SettingsError
-from unstir.neural.released import fit_to, read_checkpoint
+from unstir.neural.released import load_released
 
 SAMPLE_RATE = 32000  # Hz
 SOURCES = ("target",)
@@ -263,39 +263,12 @@ class DecoderBlock(nn.Module):
 def load_published(path: str | Path) -> dict[str, Tensor]:
     """Return the separator's weights of a released checkpoint, for ``ResUNet30().load_state_dict``.
 
-    The file may hold the weights alone or under ``"state_dict"``, as they are or with the prefix
-    ``ss_model.``. Fixed Fourier kernels are skipped, and so is all that is not the separator's,
-    such as the text encoder. No code in it is run.
-
-    Parameters
-    ----------
-    path : str or Path
-        A file that ``torch.save`` wrote.
-
-    Returns
-    -------
-    dict of str to Tensor of float32
-        Every parameter and running statistic of ``ResUNet30()``, under its name there.
-
-    Raises
-    ------
-    SettingsError
-        If the file cannot be read, holds Python objects besides tensors and plain values, or
-        other weights of the separator than the published net's.
-
-    Examples
-    --------
-    >>> load_published("absent.ckpt")
-    Traceback (most recent call last):
-    unstir.errors.SettingsError: no checkpoint at absent.ckpt; give the path of a released one
+    Fixed Fourier kernels are skipped, and so is all that is not the separator's, such as the text
+    encoder. Parameters, result and errors as in `unstir.neural.released.load_released`.
     """
-    weights = {n.removeprefix("ss_model."): v for n, v in read_checkpoint(path).items()}
-    ours = {
-        name: value
-        for name, value in weights.items()
-        if name.startswith(("base.", "film."))
-        and not name.startswith(("base.stft.", "base.istft."))
-    }
-    with torch.device("meta"):  # names and shapes alone
-        net = ResUNet30()
-    return fit_to(net, ours, path)
+    return load_released(path, ResUNet30, _is_learned)
+
+
+def _is_learned(name: str) -> bool:
+    kernels = ("base.stft.", "base.istft.")
+    return name.startswith(("base.", "film.")) and not name.startswith(kernels)

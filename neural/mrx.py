@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unstir.errors import AudioError, SettingsError
-from unstir.neural.released import fit_to, read_checkpoint
+from unstir.neural.released import load_released
 
 SAMPLE_RATE = 44100  # Hz
 SOURCES = ("music", "speech", "effects")  # the paper's name of the third is sfx
@@ -244,34 +244,6 @@ def over_frames(layer: nn.Module, x: Tensor) -> Tensor:
 def load_published(path: str | Path) -> dict[str, Tensor]:
     """Return the weights of a released MRX checkpoint, for ``MRX().load_state_dict``.
 
-    The file may hold the weights alone or under ``"state_dict"``, with one prefix to all names.
-    No code in it is run.
-
-    Parameters
-    ----------
-    path : str or Path
-        A file that ``torch.save`` wrote.
-
-    Returns
-    -------
-    dict of str to Tensor of float32
-        Every parameter and running statistic of ``MRX()``, under its name there.
-
-    Raises
-    ------
-    SettingsError
-        If the file cannot be read, holds Python objects besides tensors, or holds other weights
-        than those of the published net.
-
-    Examples
-    --------
-    >>> load_published("absent.pth")
-    Traceback (most recent call last):
-    unstir.errors.SettingsError: no checkpoint at absent.pth; give the path of a released one
+    Parameters, result and errors as in `unstir.neural.released.load_released`.
     """
-    weights = read_checkpoint(path)
-    anchor = "_encoders.0.layer.0.weight"
-    prefix = next((name.removesuffix(anchor) for name in weights if name.endswith(anchor)), "")
-    with torch.device("meta"):  # names and shapes alone
-        net = MRX()
-    return fit_to(net, {n.removeprefix(prefix): value for n, value in weights.items()}, path)
+    return load_released(path, MRX)

@@ -207,7 +207,11 @@ def stft(waveform: Tensor, n_fft: int, hop_length: int) -> Tensor:
 
 
 def istft(cells: Tensor, n_fft: int, hop_length: int, n_samples: int) -> Tensor:
-    """Return the waveform ``(..., n_samples)`` whose transform is nearest to ``cells``."""
+    """Return the waveform ``(..., n_samples)`` whose transform is nearest to ``cells``.
+
+    ``hop_length`` divides ``n_fft``, which makes this twice as fast as ``torch.istft`` (behind
+    `unstir.neural.frames.istft`, which takes any hop).
+    """
     window = _window(n_fft, cells.device)
     frames = torch.fft.irfft(cells, n_fft) * window  # (..., T, n_fft)
     lead = frames.shape[:-2]

@@ -1,6 +1,6 @@
 """Released checkpoints of published nets: read without running code, and fitted exactly."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,47 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
         raise SettingsError(f"{path} holds no weights by name; give a checkpoint of the net")
     return dict(content)
+
+
+def load_released(
+    path: str | Path, build: Callable[[], nn.Module], is_ours: Callable[[str], bool] | None = None
+) -> dict[str, Tensor]:
+    """Return the weights of a released checkpoint, for ``load_state_dict`` of the published net.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file that ``torch.save`` wrote, of the weights alone or with these under
+        ``"state_dict"``, with one prefix to the net's names. No code in it is run.
+    build : callable
+        Makes the published net.
+    is_ours : callable, optional
+        Which names, without that prefix, are the net's; others are skipped. All if not given.
+
+    Returns
+    -------
+    dict of str to Tensor of float32
+        Every parameter and running statistic of the net, under its name there.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, holds Python objects besides tensors and plain values, or
+        other weights than those of the published net.
+
+    Examples
+    --------
+    >>> load_released("absent.pth", lambda: nn.Linear(1, 1))
+    Traceback (most recent call last):
+    unstir.errors.SettingsError: no checkpoint at absent.pth; give the path of a released one
+    """
+    weights = read_checkpoint(path)
+    with torch.device("meta"):  # names and shapes alone
+        net = build()
+    first = next(iter(net.state_dict()))
+    prefix = next((name.removesuffix(first) for name in weights if name.endswith(first)), "")
+    bare = {name.removeprefix(prefix): value for name, value in weights.items()}
+    return fit_to(net, {n: v for n, v in bare.items() if is_ours is None or is_ours(n)}, path)
 
 
 def fit_to(net: nn.Module, weights: Mapping[str, Any], path: str | Path) -> dict[str, Tensor]:

@@ -24,23 +24,29 @@ class SongRecipe:
         The recordings.
     split : str
         ``"train"``, ``"choose"`` or ``"report"``.
+    made : float
+        How likely a backing that is not the song's own is drawn from what was made by program,
+        if the split holds any.
     """
 
     pack: Pack
     split: str
+    made: float = 0.0
     _singing: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
     _music: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
+    _made: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
     _rooms: list[Clip] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         singing = of_labels(self.pack.select(self.split, "singing"))
-        music = of_labels(
-            clip
-            for clip in self.pack.select(self.split, "music")
-            if "/vocal/" not in clip.path and not clip.family.startswith(MADE)
+        every = of_labels(
+            clip for clip in self.pack.select(self.split, "music") if "/vocal/" not in clip.path
         )
+        made = {name: part for name, part in every.items() if name.startswith(MADE)}
+        music = {name: part for name, part in every.items() if name not in made}
         object.__setattr__(self, "_singing", singing)
         object.__setattr__(self, "_music", music)
+        object.__setattr__(self, "_made", made)
         object.__setattr__(self, "_rooms", self.pack.select(self.split, "rir"))
 
     def draw(self, rng: np.random.Generator, n_samples: int, *, full: bool = False) -> Scene:
@@ -71,8 +77,11 @@ class SongRecipe:
                 for clip, gain in zip(parts, gains, strict=True)
             )
         else:
-            loose = sorted(self._music.keys() - {name}) or sorted(self._music)
-            others = self._music[loose[int(rng.integers(len(loose)))]]
+            # Without made music no number is drawn.
+            made = self.made and self._made and rng.random() < self.made
+            music = self._made if made else self._music
+            loose = sorted(music.keys() - {name}) or sorted(music)
+            others = music[loose[int(rng.integers(len(loose)))]]
             clip = others[int(rng.integers(len(others)))]
             at = int(rng.integers(0, max(1, clip.n_samples - int(1.2 * n))))
             length = min(n, clip.n_samples - at)

@@ -3,15 +3,41 @@
 These scenes choose between weights; figures for reports come from `unstir.evaluate`.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unstir.neural.batches import RECIPES, SOURCES
+from unstir.neural.batches import SCENE_RECIPES, SOURCES
 from unstir.neural.pack import SAMPLE_RATE, Pack
 from unstir.neural.render import render
+from unstir.neural.scenes import Recipe, Scene
+from unstir.neural.songs import SongRecipe
 
 VALIDATION_SEED = 1000
+
+
+def validation_plans(recipe: Recipe | SongRecipe, n: int, seconds: float) -> Iterator[Scene]:
+    """Yield plans of scenes that choose models, always the same of a recipe.
+
+    Parameters
+    ----------
+    recipe : Recipe or SongRecipe
+        What draws them.
+    n : int
+        How many.
+    seconds : float
+        Length of each.
+
+    Yields
+    ------
+    Scene
+        One that holds every stem.
+    """
+    for i in range(n):
+        rng = np.random.default_rng([VALIDATION_SEED, i])
+        yield recipe.draw(rng, int(seconds * SAMPLE_RATE), full=True)
 
 
 def validation_scenes(
@@ -36,14 +62,9 @@ def validation_scenes(
         float32, shape (n, sources, 2, samples) at 44.1 kHz: speech, music and effects, or
         vocals and accompaniment.
     """
-    recipe = RECIPES[scenes](pack, "choose")
+    plans = validation_plans(SCENE_RECIPES[scenes](pack, "choose"), n, seconds)
     clips = {clip.path: clip for clip in pack.clips}
-    found = []
-    for i in range(n):
-        plan = recipe.draw(
-            np.random.default_rng([VALIDATION_SEED, i]), int(seconds * SAMPLE_RATE), full=True
-        )
-        found.append(render(plan, pack, clips)[: len(SOURCES[scenes])])
+    found = [render(plan, pack, clips)[: len(SOURCES[scenes])] for plan in plans]
     return torch.from_numpy(np.stack(found))
 
 

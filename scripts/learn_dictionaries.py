@@ -2,9 +2,10 @@
 
     python scripts/learn_dictionaries.py CORPUS
 
-CORPUS holds MANIFEST.csv. Only recordings of the split "train" are learned from, only those of
-"valid" are measured on. Writes dictionaries.safetensors and dictionaries.json into the package.
-Seeded: the same corpus, machine and versions give the same templates.
+CORPUS holds MANIFEST.csv. The split is that of the nets, by source family: only families that train
+are learned from, only those that choose are measured on, and those that report are left alone.
+Writes dictionaries.safetensors and dictionaries.json into the package. Seeded: the same corpus,
+machine and versions give the same templates.
 
 First comes KL-NMF of each kind alone (Lee and Seung 2001), from frames balanced over the
 recordings, then discriminative training (Weninger et al. 2014; Le Roux, Hershey and Weninger,
@@ -32,6 +33,7 @@ from numpy.typing import NDArray
 
 from unstir.hybrid import dictionaries as dic
 from unstir.hybrid.nmf import KINDS_OF, Nmf, kl_nmf
+from unstir.neural.split import assign, family
 from unstir.spectral import StftConfig, analyze, ratio_masks, render, stft
 from unstir.types import STEM_SETS, Mixture, Stems, Waveform
 
@@ -82,7 +84,9 @@ Shelf = dict[str, list[list[Recording]]]  # groups from which scenes are drawn
 
 def read_manifest(corpus: Path, split: str) -> list[dict[str, str]]:
     with open(corpus / "MANIFEST.csv", newline="", encoding="utf-8") as table:
-        return [r for r in csv.DictReader(table) if r["split"] == split and r["kind"] in KINDS]
+        rows = list(csv.DictReader(table))
+    splits = assign(rows)
+    return [r for r in rows if splits[family(r)] == split and r["kind"] in KINDS]
 
 
 def band_levels(waveform: Waveform) -> NDArray[np.float32]:
@@ -367,6 +371,7 @@ def describe_data(corpus: Path) -> dict[str, object]:
     keys = ("repository", "kind", "licence", "files", "minutes")
     rows = [(*s, len(x), round(sum(x) / 60, 1)) for s, x in sorted(seconds.items())]
     return {
+        "split": "the families that unstir.neural.split.assign lets train",
         "licences": sorted({licence for _, _, licence in seconds}),
         "sources": [dict(zip(keys, row, strict=True)) for row in rows],
     }
@@ -396,10 +401,10 @@ def main() -> None:
     write(learned, about)
     validation: dict[str, object] = {
         "note": "SI-SDR of the mixture, and gains on it, in dB, with intervals by bootstrap over "
-        "scenes; scenes are mixed like those of training from recordings that were not learned "
-        "from; all singing is of one song, so the intervals of song are too narrow"
+        "scenes; scenes are mixed like those of training from recordings of families that were not "
+        "learned from; all singing is of one song, so the intervals of song are too narrow"
     }
-    shelf, rng = shelve(load_recordings(corpus, "valid")), np.random.default_rng(2026)
+    shelf, rng = shelve(load_recordings(corpus, "choose")), np.random.default_rng(2026)
     for name, n_scenes in (("film", 40), ("song", 16)):
         stereo = [scene(rng, shelf, name, recipe, 10 * RATE)[0] for _ in range(n_scenes)]
         mono = [stems.mean(axis=1, keepdims=True) for stems in stereo]

@@ -199,12 +199,12 @@ def methods() -> Mapping[str, Method]:
     >>> methods()["midside"].min_channels
     2
     """
-    return {
-        name: method
-        if all(locate(entry).is_file() for entry in method.weights) and _installed(method)
-        else dataclasses.replace(method, needs="weights")
-        for name, method in _registered().items()
-    }
+    return {name: _as_it_stands(method) for name, method in _registered().items()}
+
+
+def _as_it_stands(method: Method) -> Method:
+    there = all(locate(entry).is_file() for entry in method.weights) and _installed(method)
+    return method if there else dataclasses.replace(method, needs="weights")
 
 
 def _installed(method: Method) -> bool:
@@ -231,17 +231,17 @@ def _registered() -> Mapping[str, Method]:
 
 
 def find(name: str) -> Method:
-    """Return the method of that name.
+    """Return the method of that name, as `methods` gives it.
 
     Raises
     ------
     UnknownNameError
         If there is none; the message lists what there is.
     """
-    known = methods()
+    known = _registered()
     if name not in known:
         raise UnknownNameError(f"there is no method {name!r}; choose from {', '.join(known)}")
-    return known[name]
+    return _as_it_stands(known[name])
 
 
 def stem_set(name: str) -> tuple[str, ...]:

@@ -8,12 +8,10 @@ from tests.neural.reference_weights import (
     noise,
     read_reference,
     reference_weights,
-    refusal,
     shapes_of,
 )
 from unstir.errors import AudioError, SettingsError
 from unstir.neural.audiosep import ResUNet30, ResUNet30Config, load_published
-from unstir.neural.mrx import MRX
 
 SMALL = ResUNet30Config(n_fft=256, hop_length=40, widths=(4, 8, 8), condition_size=16)
 UNUSED = ("base.decoder_block1.bn2", "film.decoder_block1->beta2")  # of every decoder block
@@ -169,42 +167,3 @@ def test_a_released_checkpoint_loads_without_kernels_and_text_encoder(
     weights["query_encoder.model.logit_scale_a"] = torch.zeros(())
     torch.save({"state_dict": weights, "epoch": 3} if wrapped else weights, tmp_path / "as.ckpt")
     assert list(load_published(tmp_path / "as.ckpt")) == list(shapes)
-
-
-def test_what_loads_is_what_was_saved_and_fits_the_net(tmp_path: Path) -> None:
-    net = ResUNet30()
-    weights = {f"ss_model.{name}": value for name, value in net.state_dict().items()}
-    torch.save({"state_dict": weights}, tmp_path / "as.ckpt")
-    loaded = load_published(tmp_path / "as.ckpt")
-    assert all(torch.equal(value, net.state_dict()[name]) for name, value in loaded.items())
-    net.load_state_dict(loaded)
-
-
-def test_a_checkpoint_of_another_net_is_refused_by_name(tmp_path: Path) -> None:
-    with torch.device("meta"):
-        other = hollow(shapes_of(MRX()))
-    torch.save(other, tmp_path / "other.ckpt")
-    assert "288 missing (base.bn0.weight, " in refusal(load_published, tmp_path / "other.ckpt")
-
-
-def test_a_missing_an_unknown_and_a_misshapen_weight_are_each_named(
-    tmp_path: Path, shapes: dict[str, tuple[int, ...]]
-) -> None:
-    weights = {f"ss_model.{name}": value for name, value in hollow(shapes).items()}
-    del weights["ss_model.film.decoder_block6->beta2.bias"]
-    weights["ss_model.base.after_conv.weight"] = torch.zeros(4, 32, 1, 1)
-    weights["ss_model.base.decoder_block7.bn1.weight"] = torch.zeros(32)
-    torch.save(weights, tmp_path / "as.ckpt")
-    message = refusal(load_published, tmp_path / "as.ckpt")
-    assert "1 missing (film.decoder_block6->beta2.bias)" in message
-    assert "1 unknown (base.decoder_block7.bn1.weight)" in message
-    assert "base.after_conv.weight is (4, 32, 1, 1), wanted (3, 32, 1, 1)" in message
-
-
-def test_a_truncated_checkpoint_is_refused_in_a_sentence(
-    tmp_path: Path, shapes: dict[str, tuple[int, ...]]
-) -> None:
-    path = tmp_path / "as.ckpt"
-    torch.save(hollow(shapes), path)
-    path.write_bytes(path.read_bytes()[:-1000])
-    assert "damaged" in refusal(load_published, path)

@@ -1,21 +1,14 @@
-import pickle
-from contextlib import suppress
-from pathlib import Path
-
 import pytest
 import torch
 
 from tests.neural.reference_weights import (
-    hollow,
     noise,
     read_reference,
     reference_weights,
-    refusal,
     shapes_of,
 )
 from unstir.errors import AudioError, SettingsError
-from unstir.neural.audiosep import ResUNet30
-from unstir.neural.mrx import MRX, SOURCES, MRXConfig, load_published
+from unstir.neural.mrx import MRX, SOURCES, MRXConfig
 from unstir.types import FILM
 
 SMALL = MRXConfig(window_lengths=(256, 512, 2048), hop_length=64, n_hidden=16, n_layers=2)
@@ -133,93 +126,3 @@ def test_a_size_that_no_net_can_have_is_refused(settings: dict, message: str) ->
 
 def test_a_net_of_one_layer_builds_without_a_warning() -> None:
     MRX(MRXConfig(window_lengths=(128,), hop_length=64, n_hidden=2, n_layers=1))
-
-
-@pytest.mark.parametrize("prefix", ["", "model.", "module.net."])
-@pytest.mark.parametrize("wrapped", [False, True])
-def test_a_released_checkpoint_loads_bare_or_wrapped(
-    tmp_path: Path, shapes: dict[str, tuple[int, ...]], prefix: str, wrapped: bool
-) -> None:
-    weights = {prefix + name: value for name, value in hollow(shapes).items()}
-    weights[prefix + "_encoders.0.layer.0.num_batches_tracked"] = torch.tensor(7)
-    torch.save({"state_dict": weights, "epoch": 3} if wrapped else weights, tmp_path / "mrx.pth")
-    assert list(load_published(tmp_path / "mrx.pth")) == list(shapes)
-
-
-def test_what_loads_is_what_was_saved_and_fits_the_net(tmp_path: Path) -> None:
-    net = MRX()
-    torch.save(net.state_dict(), tmp_path / "mrx.pth")
-    weights = load_published(tmp_path / "mrx.pth")
-    assert all(torch.equal(value, net.state_dict()[name]) for name, value in weights.items())
-    net.load_state_dict(weights)
-
-
-def test_a_checkpoint_of_another_net_is_refused_by_name(tmp_path: Path) -> None:
-    with torch.device("meta"):
-        other = hollow(shapes_of(ResUNet30()))
-    torch.save(other, tmp_path / "other.pth")
-    message = refusal(load_published, tmp_path / "other.pth")
-    assert "189 missing (_encoders.0.layer.0.weight, " in message
-    assert "288 unknown (base.bn0.weight, " in message
-    assert len(message) < 400
-
-
-def test_a_missing_an_unknown_and_a_misshapen_weight_are_each_named(
-    tmp_path: Path, shapes: dict[str, tuple[int, ...]]
-) -> None:
-    weights = hollow(shapes)
-    del weights["_decoders.2.2.block.4.bias"]
-    weights["_decoders.3.0.block.4.bias"] = torch.zeros(513)
-    weights["_encoders.1.layer.0.bias"] = torch.zeros(1026)
-    weights["_encoders.1.layer.0.weight"] = torch.zeros(1025, dtype=torch.int64)
-    weights["_encoders.2.layer.0.weight"] = "4097"
-    torch.save(weights, tmp_path / "mrx.pth")
-    message = refusal(load_published, tmp_path / "mrx.pth")
-    assert "1 missing (_decoders.2.2.block.4.bias)" in message
-    assert "1 unknown (_decoders.3.0.block.4.bias)" in message
-    assert "_encoders.1.layer.0.bias is (1026,), wanted (1025,)" in message
-    assert "_encoders.1.layer.0.weight is (1025,) of torch.int64" in message
-    assert "_encoders.2.layer.0.weight is str" in message
-
-
-class Code:
-    """Unpickled by an unguarded reader, this makes a file."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self) -> tuple:
-        return Path.touch, (self.trace,)
-
-
-@pytest.mark.parametrize("write", [torch.save, lambda x, path: path.write_bytes(pickle.dumps(x))])
-def test_code_in_a_checkpoint_is_refused_and_never_run(write, tmp_path: Path) -> None:
-    write({"weight": Code(tmp_path / "ran")}, tmp_path / "mrx.pth")
-    assert "can run code" in refusal(load_published, tmp_path / "mrx.pth")
-    assert not (tmp_path / "ran").exists()
-    with suppress(RuntimeError):  # a bare pickle is no checkpoint, but runs before that is noticed
-        torch.load(tmp_path / "mrx.pth", weights_only=False)
-    assert (tmp_path / "ran").exists()  # so the trap was armed
-
-
-@pytest.mark.parametrize("zipped", [True, False])
-def test_a_truncated_checkpoint_is_refused_in_a_sentence(
-    tmp_path: Path, shapes: dict[str, tuple[int, ...]], zipped: bool
-) -> None:
-    path = tmp_path / "mrx.pth"
-    torch.save(hollow(shapes), path, _use_new_zipfile_serialization=zipped)
-    load_published(path)
-    whole = path.read_bytes()
-    for part in (0, 1, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:part])
-        assert "damaged" in refusal(load_published, path)
-
-
-@pytest.mark.parametrize("content", [[1, 2], {3: torch.zeros(1)}, torch.zeros(3)])
-def test_a_file_without_named_weights_is_refused(tmp_path: Path, content: object) -> None:
-    torch.save(content, tmp_path / "mrx.pth")
-    assert "no weights by name" in refusal(load_published, tmp_path / "mrx.pth")
-
-
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    assert "no checkpoint at" in refusal(load_published, tmp_path / "absent.pth")

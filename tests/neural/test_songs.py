@@ -1,6 +1,7 @@
 """Plans of songs: a singer, what accompanies, and nothing else."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -117,6 +118,51 @@ def test_a_project_without_instruments_gets_other_music(
 def test_projects_alone_are_enough(tiny_pack: Pack) -> None:
     recipe = SongRecipe(without(tiny_pack, kind="music", families="music:"), "train")
     assert all(recipe.draw(np.random.default_rng(seed), N).music for seed in range(10))
+
+
+@pytest.fixture(scope="module")
+def mixed_pack(tiny_pack: Pack) -> Pack:
+    """Return the pack with a twin of every training piece that says it was made by program."""
+    pack = Pack(tiny_pack.folder)
+    pack.__dict__["clips"] = tiny_pack.clips + tuple(
+        replace(clip, path=f"made/{clip.path}", family=f"made: music {clip.label}")
+        for clip in tiny_pack.select("train", "music")
+    )
+    return pack
+
+
+def test_made_music_changes_no_number_until_it_is_asked_for(
+    tiny_pack: Pack, mixed_pack: Pack, many: list[Scene]
+) -> None:
+    recipe = SongRecipe(mixed_pack, "train")
+    assert [recipe.draw(np.random.default_rng([1, k]), N) for k in range(60)] == many
+    # Asked for where there is none, as in the scenes that choose a model.
+    none, plain = SongRecipe(mixed_pack, "choose", made=0.9), SongRecipe(tiny_pack, "choose")
+    for seed in range(10):
+        one, other = (r.draw(np.random.default_rng(seed), N) for r in (none, plain))
+        assert one == other
+
+
+def test_made_music_backs_singers_of_other_songs_as_often_as_asked(mixed_pack: Pack) -> None:
+    recipe = SongRecipe(mixed_pack, "train", made=0.4)
+    clips = {clip.path: clip for clip in mixed_pack.clips}
+    other = []
+    for k in range(400):
+        plan = recipe.draw(np.random.default_rng([2, k]), N)
+        vocals, (backing,) = projects(plan, clips)
+        if vocals and vocals != {backing}:
+            other.append(backing.startswith("made: "))
+    assert np.mean(other) == pytest.approx(0.4, abs=0.1)
+
+
+def test_batches_take_the_share_of_made_music_from_the_config(
+    tiny_pack: Pack, mixed_pack: Pack
+) -> None:
+    plain, none, some = (
+        Batches(pack, TrainConfig(scenes="song", segment=4000, batch=4, made=made))[0]
+        for pack, made in ((tiny_pack, 0.0), (mixed_pack, 0.0), (mixed_pack, 1.0))
+    )
+    assert torch.equal(plain, none) and not torch.equal(none, some)
 
 
 def test_batches_and_validation_have_two_sources(tiny_pack: Pack) -> None:
