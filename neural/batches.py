@@ -1,7 +1,7 @@
 """What a training run depends on, and the scenes of its steps, each from its number alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     "film": STEMS,
     "song": SONG,
 }  # of each kind of scenes, in order
-RECIPES: Mapping[str, type[Recipe] | type[SongRecipe]] = {"film": Recipe, "song": SongRecipe}
+SCENE_RECIPES: Mapping[str, type[Recipe] | type[SongRecipe]] = {"film": Recipe, "song": SongRecipe}
 PASSBAND = 0.91  # of Nyquist: where the resamplers of players and editors begin to fall too
 
 
@@ -54,7 +54,10 @@ class TrainConfig:
     spectral : float
         Weight in dB of the multi-resolution spectral loss beside the SNR.
     made : float
-        Share of music and effects drawn from made recordings, where the pack has any.
+        Share of music and effects, or of backings that are not a song's own, drawn from made
+        recordings, where the pack has any.
+    half : 0, 1 or None
+        Whether to train on one half of the families alone, see `Pack`.
     seed : int
         Of weights and scenes.
     validate_every : int
@@ -76,6 +79,7 @@ class TrainConfig:
     ema: float = 0.998
     spectral: float = 0.0
     made: float = 0.0
+    half: int | None = None
     seed: int = 0
     validate_every: int = 250
 
@@ -96,8 +100,9 @@ class Batches(torch.utils.data.Dataset[Any]):
     sample_rate: int = SAMPLE_RATE
 
     def __post_init__(self) -> None:
-        more = {"made": self.config.made} if self.config.scenes == "film" else {}
-        object.__setattr__(self, "_recipe", RECIPES[self.config.scenes](self.pack, "train", **more))
+        pack = replace(self.pack, half=self.config.half)
+        recipe = SCENE_RECIPES[self.config.scenes](pack, "train", made=self.config.made)
+        object.__setattr__(self, "_recipe", recipe)
         object.__setattr__(self, "_clips", {clip.path: clip for clip in self.pack.clips})
 
     _recipe: Recipe | SongRecipe = field(init=False, repr=False)

@@ -38,6 +38,8 @@ class CompactConfig:
         Layers of it.
     causal : bool
         Whether no frame may look at later ones.
+    dropout : float in [0, 1)
+        Share of the core's inputs, and of what its layers hand on, that is silenced in training.
     """
 
     n_sources: int = 3
@@ -49,6 +51,7 @@ class CompactConfig:
     hidden: int = 256
     layers: int = 2
     causal: bool = False
+    dropout: float = 0.0
 
 
 # A frame of 35 ms, so that a stream is out less than 40 ms after it came in.
@@ -83,8 +86,14 @@ class Compact(nn.Module):
         flat = widths[-1] * (c.n_bands >> len(widths))
         self.into = nn.Linear(flat, c.hidden)
         self.core = nn.LSTM(
-            c.hidden, c.hidden, c.layers, batch_first=True, bidirectional=not c.causal
+            c.hidden,
+            c.hidden,
+            c.layers,
+            batch_first=True,
+            bidirectional=not c.causal,
+            dropout=c.dropout,
         )
+        self.dropout = nn.Dropout(c.dropout)
         self.out_of = nn.Linear(c.hidden * (1 if c.causal else 2), flat)
         self.decoder = nn.ModuleList(
             nn.ModuleDict({"up": _up(b, a), "mix": _conv(2 * a, a, causal=c.causal)})
@@ -115,7 +124,8 @@ class Compact(nn.Module):
             x = stage(x)
         b, c, t, k = x.shape
         rows = self.into(x.permute(0, 2, 1, 3).reshape(b, t, c * k))  # (B, T', hidden)
-        rows = self.out_of(self.core(nn.functional.relu(rows))[0])
+        rows = self.dropout(nn.functional.relu(rows))
+        rows = self.out_of(self.dropout(self.core(rows)[0]))
         x = x + rows.reshape(b, t, c, k).permute(0, 2, 1, 3)
         for stage, skip in zip(self.decoder, reversed(skips), strict=True):
             assert isinstance(stage, nn.ModuleDict)  # for the types

@@ -7,6 +7,7 @@ that it can travel to a machine that trains.
 
 import csv
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unstir.errors import AudioError, SettingsError
-from unstir.neural.split import Row, assign, family
+from unstir.neural.split import Row, assign, family, halves
 
 SAMPLE_RATE = 44100
 MU = 255.0
@@ -224,9 +225,13 @@ class Pack:
     ----------
     folder : Path
         What `pack` wrote.
+    half : 0, 1 or None
+        Only one half of the families that train, as `unstir.neural.split.halves` has them.
+        Rooms are in both.
     """
 
     folder: Path
+    half: int | None = None
 
     @cached_property
     def _index(self) -> dict[str, Any]:
@@ -249,7 +254,19 @@ class Pack:
     @cached_property
     def clips(self) -> tuple[Clip, ...]:
         """Every clip, in the manifest's order."""
-        return tuple(Clip(**clip) for clip in self._index["clips"])
+        every = tuple(Clip(**clip) for clip in self._index["clips"])
+        if self.half is None:
+            return every
+        seconds: dict[tuple[str, str], float] = defaultdict(float)
+        for clip in every:
+            if clip.split == "train" and clip.kind != "rir":
+                seconds[clip.kind, clip.family] += clip.n_samples / SAMPLE_RATE
+        of = halves(seconds)
+        return tuple(
+            clip
+            for clip in every
+            if clip.split != "train" or clip.kind == "rir" or of[clip.family] == self.half
+        )
 
     @cached_property
     def _shards(self) -> dict[int, NDArray[Any]]:

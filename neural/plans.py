@@ -58,6 +58,8 @@ class Bus:
     fold_db : float
         Gain of a mirror image of what lies below `FOLD_HZ` above it, 0 for none: treble for
         voices that were recorded without.
+    backward : bool
+        Whether every piece plays from its end.
     """
 
     pieces: tuple[Piece, ...]
@@ -72,6 +74,7 @@ class Bus:
     high_hz: float = 0.0
     level_db: float = 0.0
     fold_db: float = 0.0
+    backward: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,9 @@ class Scene:
         Band limit of the whole scene, 0 for none.
     mix_db : float
         Level of the mix, root mean square in dBFS.
+    holes_db : float
+        How far below its loudest neighbors of the mix a cell is lost from all stems, as a codec
+        that saves bits loses it; 0 for none.
     """
 
     n_samples: int
@@ -108,9 +114,20 @@ class Scene:
     mono: bool = False
     high_hz: float = 0.0
     mix_db: float = -29.0
+    holes_db: float = 0.0
 
 
 def digest(scenes: Sequence[Scene]) -> str:
-    """Return the SHA-256 of a list of plans, so that it can be frozen."""
-    text = json.dumps([asdict(scene) for scene in scenes], sort_keys=True)
+    """Return the SHA-256 of a list of plans, so that it can be frozen.
+
+    What plans could not say when the first lists were frozen counts only where it is said.
+    """
+    plain = [asdict(scene) for scene in scenes]
+    for plan in plain:
+        if not plan["holes_db"]:
+            del plan["holes_db"]
+        for bus in (bus for stem in STEMS for bus in plan[stem]):
+            if not bus["backward"]:
+                del bus["backward"]
+    text = json.dumps(plain, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -32,7 +32,8 @@ RECIPES: dict[str, TrainConfig] = {
         scenes="song", batch=8, steps=3000, net_config={"n_sources": 2}
     ),
     "vad": TrainConfig(
-        net="vad", loss="voice", segment=SIX_S // 2, batch=8, steps=4000, weight_decay=1e-3
+        net="vad", loss="voice", segment=SIX_S // 2, batch=8, steps=4000, weight_decay=1e-3,
+        learning_rate=2e-3, decay=0.7,
     ),
     "mrx-small": TrainConfig(
         net="mrx",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unstir.neural.pack import SAMPLE_RATE, Clip, Pack
-from unstir.neural.scenes import FOLD_HZ, ROOM_S, STEMS, Bus, Piece, Scene
+from unstir.neural.scenes import FOLD_HZ, ROOM_S, STEMS, Bus, Scene
 
 Array = NDArray[np.float32]
 TILT_HZ = (80.0, 400.0, 2000.0, 10000.0)
@@ -57,6 +57,8 @@ def render(scene: Scene, pack: Pack, clips: Mapping[str, Clip]) -> Array:
         out[1] *= _duck(out[0], scene.duck_db)
     if scene.mono:
         out[:] = out.mean(axis=1, keepdims=True)
+    if scene.holes_db:
+        out = _holed(out, scene.holes_db)
     mix_rms = float(np.sqrt(np.mean(out.sum(axis=0) ** 2)))
     out *= np.float32(10 ** (scene.mix_db / 20) / max(mix_rms, 1e-6))
     return out
@@ -90,7 +92,7 @@ def _bus(bus: Bus, pack: Pack, clips: Mapping[str, Clip], n: int, high_hz: float
     n_out = fast_length(n + tail)
     n_in = fast_length(round(n_out * bus.speed), nearest=True)
     speed = n_in / n_out
-    source = _lay(bus.pieces, pack, clips, n_in, speed)
+    source = _lay(bus, pack, clips, n_in, speed)
     spectrum = np.fft.rfft(source, axis=1).astype(np.complex64, copy=False)
     bins = n_out // 2 + 1
     if spectrum.shape[1] < bins:
@@ -107,14 +109,12 @@ def _bus(bus: Bus, pack: Pack, clips: Mapping[str, Clip], n: int, high_hz: float
     return _place(np.asarray(waveform, np.float32), bus)
 
 
-def _lay(
-    pieces: Sequence[Piece], pack: Pack, clips: Mapping[str, Clip], n: int, speed: float
-) -> Array:
+def _lay(bus: Bus, pack: Pack, clips: Mapping[str, Clip], n: int, speed: float) -> Array:
     """Return the pieces where they belong, on a time line stretched by ``speed``."""
-    mono = all(clips[p.clip].channels == 1 and p.pan is None for p in pieces)
+    mono = all(clips[p.clip].channels == 1 and p.pan is None for p in bus.pieces)
     out = np.zeros((1 if mono else 2, n), np.float32)
     fade = np.linspace(0, 1, 221, dtype=np.float32)  # 5 ms
-    for piece in pieces:
+    for piece in bus.pieces:
         clip = clips[piece.clip]
         at = int(piece.at * speed)
         length = min(int(piece.n_samples * speed), n - at, clip.n_samples - piece.start)
@@ -123,6 +123,8 @@ def _lay(
         part = pack.read(clip, piece.start, length)
         # Clips meet at the level of their loud parts, whatever their peaks were.
         part = part * np.float32(0.1 * 10 ** (piece.gain_db / 20) / clip.active_rms)
+        if bus.backward:
+            part = part[:, ::-1].copy()
         part[:, : len(fade)] *= fade
         part[:, -len(fade) :] *= fade[::-1]
         if piece.pan is not None:
@@ -188,6 +190,32 @@ def _place(waveform: Array, bus: Bus) -> Array:
         side = (waveform[0] - waveform[1]) / 2 * np.float32(bus.width)
         waveform = np.stack([mid + side, mid - side])
     return waveform[::-1].copy() if bus.swap else waveform
+
+
+def _holed(stems: Array, depth_db: float) -> Array:
+    """Return stems without the cells that lie so far below their neighbors in the mix.
+
+    A codec at a low rate spends no bits on cells that louder ones mask. The same cells go from
+    every stem, so that the stems still add up to the mix that a listener gets.
+    """
+    n_fft, hop = 1024, 512  # with a sine window at both ends, frames add up to one
+    n = stems.shape[2]
+    n_frames = -(-n // hop) + 1
+    window = np.sin(np.pi * (np.arange(n_fft, dtype=np.float32) + 0.5) / n_fft)
+    padded = np.pad(stems, ((0, 0), (0, 0), (hop, n_frames * hop - n)))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft, axis=2)[:, :, ::hop]
+    cells = np.fft.rfft(frames * window, axis=3)  # (stems, channels, frames, bins)
+    power = np.square(np.abs(cells.sum(axis=0))).sum(axis=0)  # both channels at once
+    reach = 12  # bins to either side, half a kilohertz
+    around = np.pad(power, ((0, 0), (reach, reach)))
+    loudest = np.lib.stride_tricks.sliding_window_view(around, 2 * reach + 1, axis=1).max(axis=2)
+    cells *= power > loudest * 10 ** (-depth_db / 10)
+    parts = np.fft.irfft(cells, n_fft, axis=3) * window
+    slots = np.zeros((*stems.shape[:2], n_frames + 1, hop), np.float32)
+    slots[:, :, :-1] += parts[..., :hop]
+    slots[:, :, 1:] += parts[..., hop:]
+    flat = slots.reshape(*stems.shape[:2], -1)
+    return np.ascontiguousarray(flat[:, :, hop : hop + n])
 
 
 def _curve(points_db: Sequence[float], n: int) -> Array:

@@ -117,11 +117,22 @@ class Recipe:
             high_hz = float(np.exp(rng.uniform(np.log(3500), np.log(15000))))
             if not (wide_voice or folded) and rng.random() < 0.7:
                 high_hz = float(rng.uniform(7200, 8000))  # no stem has what the voice lacks
+        music = self._music(rng, n_samples) if present[1] else ()
+        effects = self._effects(rng, n_samples) if present[2] else ()
+        if not full:
+            # Two of a kind at once, and recordings at low rates: more than the corpus holds.
+            if speech and rng.random() < 0.08:
+                speech += _softer(rng, self._speech(rng, n_samples, wide_voice, folded))
+            if music and rng.random() < 0.15:
+                music += _softer(rng, self._music(rng, n_samples))
+            if effects and rng.random() < 0.15:
+                effects += _softer(rng, self._effects(rng, n_samples))
+            music, effects = _varied(rng, music), _varied(rng, effects)
         return Scene(
             n_samples,
             speech,
-            self._music(rng, n_samples) if present[1] else (),
-            self._effects(rng, n_samples) if present[2] else (),
+            music,
+            effects,
             (
                 float(rng.normal(-22, 3 if full else 5)),
                 float(rng.normal(-28, 5 if full else 7)),
@@ -132,6 +143,7 @@ class Recipe:
             mono=not full and bool(rng.random() < 0.12),
             high_hz=high_hz,
             mix_db=-29.0 if full else float(rng.normal(-29, 3)),
+            holes_db=float(rng.uniform(18, 36)) if not full and rng.random() < 0.08 else 0.0,
         )
 
     def _speech(
@@ -332,6 +344,32 @@ class Recipe:
     def _room(self, rng: np.random.Generator) -> str:
         rooms = [c for part in self._by_kind["rir"].values() for c in part]
         return rooms[rng.integers(len(rooms))].path if rooms else ""
+
+
+def _softer(rng: np.random.Generator, buses: tuple[Bus, ...]) -> tuple[Bus, ...]:
+    """Return a second layer of a stem, most often below the first."""
+    down_db = float(rng.normal(5, 4))
+    return tuple(replace(bus, level_db=bus.level_db - down_db) for bus in buses)
+
+
+def _varied(rng: np.random.Generator, buses: tuple[Bus, ...]) -> tuple[Bus, ...]:
+    """Return buses bent further than any film would: what is learned by heart is of no use then.
+
+    A third is faster or slower and of another color, a tenth plays backward, and some have
+    lost their treble, as sources at 8 to 32 kHz have.
+    """
+    found = []
+    for bus in buses:
+        if rng.random() < 0.35:
+            a, b, c, d = (float(x) for x in np.asarray(bus.tilt_db) + rng.normal(0, 4, 4).round(2))
+            speed = float(np.clip(bus.speed * np.exp(rng.normal(0, 0.2)), 0.5, 2))
+            bus = replace(bus, speed=speed, tilt_db=(a, b, c, d))
+        if rng.random() < 0.1:
+            bus = replace(bus, backward=True)
+        if rng.random() < 0.06:
+            bus = replace(bus, high_hz=float(np.exp(rng.uniform(np.log(3500), np.log(15000)))))
+        found.append(bus)
+    return tuple(found)
 
 
 def _automation(rng: np.random.Generator, full: bool) -> tuple[float, ...]:

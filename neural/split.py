@@ -124,3 +124,33 @@ def assign(rows: Iterable[Row]) -> dict[str, str]:
         for name in order:
             found.setdefault(name, "train")
     return found
+
+
+def halves(seconds: Mapping[tuple[str, str], float]) -> dict[str, int]:
+    """Return which half of the training families each belongs to.
+
+    A net that was trained on one half makes the mistakes on the other that it would make on
+    recordings of its users: what corrects a net can learn from these alone.
+
+    Parameters
+    ----------
+    seconds : mapping of (str, str) to float
+        Kind and family to how much there is of it.
+
+    Returns
+    -------
+    dict of str to int
+        Family to 0 or 1, about as much of every kind in both.
+
+    Examples
+    --------
+    >>> halves({("music", "a"): 60.0, ("music", "b"): 50.0, ("music", "c"): 20.0})
+    {'a': 0, 'b': 1, 'c': 1}
+    """
+    found: dict[str, int] = {}
+    totals: dict[tuple[str, int], float] = defaultdict(float)
+    for (kind, name), length in sorted(seconds.items(), key=lambda item: (-item[1], item[0])):
+        # A family of several kinds (a song's singer and band) goes whole where its longest went.
+        half = found.setdefault(name, int(totals[kind, 1] < totals[kind, 0]))
+        totals[kind, half] += length
+    return found

@@ -14,7 +14,8 @@ more than 20 times over. Here convolutions are valid in time, and the pooling th
 threefold is replaced by pooling that keeps every frame, with all that follows dilated threefold.
 That gives the same numbers for a whole file at once, for about a tenth of the multiplications.
 
-Ours: levels in decibels as input, several sources, dropout before the last layer only.
+Ours: levels in decibels as input, several sources, batch normalization (fixed after training, so
+that both forms still agree), dropout before the last layer only.
 
 References
 ----------
@@ -105,8 +106,11 @@ class Trunk(nn.Module):
         a, b, c, d = config.channels
         pairs = ((1, a), (a, b), (b, c), (c, d))
         self.convolutions = nn.ModuleList(nn.Conv2d(n_in, n_out, 3) for n_in, n_out in pairs)
+        # Without these, training hardly gets away from the share of voiced frames.
+        self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for _, n_out in pairs)
         n_bins = ((config.n_bins - 4) // 3 - 4) // 3
         self.dense = nn.Linear(d * n_bins, config.hidden)
+        self.dense_norm = nn.BatchNorm1d(config.hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the vectors of all frames with a whole context, in one pass.
@@ -135,11 +139,11 @@ class Trunk(nn.Module):
             spread = dilation if i >= 2 else 1  # behind the first pooling
             weight, bias = layer.parameters()
             x = functional.conv2d(x, weight, bias, dilation=(1, spread))
-            x = functional.leaky_relu(x, 0.01)
+            x = functional.leaky_relu(self.norms[i](x), 0.01)
             if i % 2:
                 x = functional.max_pool2d(x, 3, stride=(3, stride), dilation=(1, spread))
         x = x.flatten(1, 2).mT  # (B, T', channels * F')
-        return functional.leaky_relu(self.dense(x), 0.01)
+        return functional.leaky_relu(self.dense_norm(self.dense(x).mT).mT, 0.01)
 
 
 def _contexts(magnitude: Tensor, n_fft: int) -> Tensor:

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -213,3 +214,16 @@ def test_a_pack_is_read_with_numpy_alone(tiny_pack: Pack) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "(1, 88200)"
+
+
+def test_halves_share_the_training_families_and_nothing_else(tiny_pack: Pack) -> None:
+    one, other = (replace(tiny_pack, half=half) for half in (0, 1))
+
+    def families(pack: Pack, *, trains: bool) -> set[str]:
+        return {c.family for c in pack.clips if (c.split == "train" and c.kind != "rir") == trains}
+
+    whole = families(tiny_pack, trains=True)
+    assert families(one, trains=True) | families(other, trains=True) == whole
+    assert not families(one, trains=True) & families(other, trains=True)
+    for half in (one, other):
+        assert families(half, trains=False) == families(tiny_pack, trains=False)

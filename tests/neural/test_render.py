@@ -182,6 +182,33 @@ def test_music_goes_down_under_speech_and_comes_back(sounds) -> None:
     assert 20 * np.log10(late / early) == pytest.approx(9, abs=0.3)
 
 
+def test_backward_pieces_play_from_their_end(sounds) -> None:
+    pack, clips = sounds
+    forward, backward = (
+        render(one("noise", backward=turned), pack, clips)[2, 0] for turned in (False, True)
+    )
+    fade = 300  # both ends are faded alike
+    likeness = np.corrcoef(backward[fade:-fade], forward[::-1][fade:-fade])[0, 1]
+    assert likeness > 0.999
+
+
+def test_a_codec_loses_what_lies_far_below_its_neighbors_from_every_stem(sounds) -> None:
+    """A tone over noise: the noise around it goes, that far from it stays, and sums hold."""
+    pack, clips = sounds
+    parts = {"music": (Bus((Piece("tone.wav", 0, 0, N),)),), "effects": one("noise").effects}
+    scene = Scene(N, **parts, level_db=(-24.0, -20.0, -45.0))
+    whole = render(scene, pack, clips)
+    lossy = render(replace(scene, holes_db=30.0), pack, clips)
+    hz, before = spectrum(whole[2, 0])
+    _, after = spectrum(lossy[2, 0])
+    near, far = (np.abs(hz - 1000) < 400) & (np.abs(hz - 1000) > 150), np.abs(hz - 5000) < 2000
+    assert 10 * np.log10(after[near].mean() / before[near].mean()) < -8
+    assert 10 * np.log10(after[far].mean() / before[far].mean()) > -1
+    # What is left is what it was: a codec that loses nothing changes nothing.
+    spared = render(replace(scene, holes_db=300.0), pack, clips)
+    np.testing.assert_allclose(spared, whole, atol=1e-6)
+
+
 def test_automation_follows_its_points(sounds) -> None:
     scene = replace(one("noise"), automation_db=((0.0,), (0.0,), (0.0, 12.0)))
     stem = render(scene, *sounds)[2]

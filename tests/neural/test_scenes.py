@@ -43,6 +43,9 @@ def test_a_list_of_plans_has_a_hash_that_any_change_changes(many: list[Scene]) -
     assert digest(many) == digest(list(many))
     assert digest(many) != digest([replace(many[0], mix_db=-29.001), *many[1:]])
     assert digest(many) != digest(many[::-1])
+    assert digest(many) != digest([replace(many[0], holes_db=31.5), *many[1:]])
+    turned = tuple(replace(bus, backward=not bus.backward) for bus in many[0].music)
+    assert not turned or digest(many) != digest([replace(many[0], music=turned), *many[1:]])
 
 
 @pytest.mark.parametrize("split", ["train", "choose", "report"])
@@ -80,9 +83,25 @@ def test_training_scenes_span_wide(many: list[Scene]) -> None:
     assert 0.15 < np.mean([s.duck_db > 0 for s in many]) < 0.35
     for j in range(3):
         assert np.std([s.level_db[j] for s in many]) > 2
-    assert {len(s.speech) for s in many} == {0, 1, 2}
+    assert {len(s.speech) for s in many} >= {0, 1, 2}
     widths = [bus.width for s in many for bus in s.music]
     assert min(widths) == 0 and max(widths) > 1.3
+
+
+def test_training_scenes_hold_two_of_a_kind_bent_sources_and_codecs(
+    tiny_pack: Pack, many: list[Scene]
+) -> None:
+    assert 0.03 < np.mean([s.holes_db > 0 for s in many]) < 0.15
+    assert 0.02 < np.mean([b.high_hz > 0 for s in many for b in (*s.music, *s.effects)]) < 0.12
+    bent = [b for s in many for b in (*s.music, *s.effects)]
+    assert 0.05 < np.mean([b.backward for b in bent]) < 0.16
+    assert np.std([np.log(b.speed) for b in bent]) > 0.15
+    # A single layer of music is one bus, or two where a singer comes over another piece.
+    assert any(len(s.music) > 2 for s in many) and any(len(s.speech) > 2 for s in many)
+    full = [plan(tiny_pack, seed, full=True) for seed in range(60)]
+    assert not any(s.holes_db for s in full)
+    assert not any(b.backward for s in full for b in buses(s))
+    assert not any(b.high_hz for s in full for b in (*s.music, *s.effects))
 
 
 def test_a_third_of_the_music_is_sung(many: list[Scene]) -> None:

@@ -4,9 +4,10 @@ import csv
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from unstir.neural.split import SPLITS, assign, family
+from unstir.neural.split import SPLITS, assign, family, halves
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -145,3 +146,26 @@ def test_no_voice_song_or_author_of_the_real_corpus_stands_on_two_sides(corpus: 
             sides["song", song].add(found[family(r)])
     assert sides
     assert not {key: value for key, value in sides.items() if len(value) > 1}
+
+
+def test_halves_hold_about_as_much_of_every_kind() -> None:
+    rng = np.random.default_rng(0)
+    seconds = {
+        (kind, f"{kind}: {k}"): float(rng.uniform(5, 200))
+        for kind in ("speech", "music", "effects")
+        for k in range(30)
+    }
+    found = halves(seconds)
+    for kind in ("speech", "music", "effects"):
+        parts = [
+            sum(v for (k, name), v in seconds.items() if k == kind and found[name] == half)
+            for half in (0, 1)
+        ]
+        assert max(parts) < 1.1 * min(parts)
+    shuffled = dict(sorted(seconds.items(), reverse=True))
+    assert halves(shuffled) == found
+
+
+def test_a_song_goes_whole_into_one_half() -> None:
+    found = halves({("music", "song: a"): 90.0, ("singing", "song: a"): 30.0, ("music", "b"): 80.0})
+    assert set(found) == {"song: a", "b"} and found["song: a"] != found["b"]
