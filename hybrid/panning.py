@@ -81,11 +81,15 @@ def azimuth(spectrum: Spectrum) -> tuple[NDArray[np.float32], NDArray[np.float32
     left, right = spectrum.cells
     level = np.abs(left), np.abs(right)
     position = np.float32(4 / np.pi) * np.arctan2(level[1], level[0]) - 1
-    both = level[0] * level[1]
-    inner = left.real * right.real + left.imag * right.imag
-    cosine = np.divide(inner, both, out=np.ones_like(inner), where=both > 0)
-    # |1 - exp(i phi)| = 2 sin(phi / 2) = sqrt(2 (1 - cos phi)); rounding may pass one.
-    depth = 1 - np.sqrt(2 * np.maximum(1 - cosine, 0))
+    both = level[0] * level[1] > 0
+    # |1 - exp(i phi)| is the distance between the directions; by way of cos phi it would be
+    # uncertain by 5e-4 where the phases nearly agree, as those of centered sound do.
+    one, other = (
+        channel / np.where(both, size, np.float32(1))
+        for channel, size in zip((left, right), level, strict=True)
+    )
+    # One silent channel is a source at the other side: its null is complete.
+    depth = np.where(both, 1 - np.abs(one - other), np.float32(1))
     heard = level[0] + level[1] > 0
     return np.asarray(position, np.float32), np.where(heard, np.maximum(depth, 0), np.float32(0))
 
