@@ -28,7 +28,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unstir.hybrid.bands import Bands
 from unstir.hybrid.harmonic import Harmonic
@@ -38,7 +37,7 @@ from unstir.hybrid.nmf import Nmf
 from unstir.hybrid.panning import Panning
 from unstir.hybrid.repet import Repet
 from unstir.spectral import Spectrum, analyze, cut, everywhere
-from unstir.types import FILM, SONG, Evidence, Mixture, State, Stems
+from unstir.types import FILM, SONG, Evidence, Mixture, State, Stems, nested, part_of
 
 FLOOR = 0.05
 ROLE_TRUST = 0.3
@@ -94,11 +93,7 @@ class Classical:
     def survey(self, blocks: Iterable[Mixture], /) -> State | None:
         """Return what the experts learn, keys prefixed by their names."""
         kept = list(blocks)
-        state: dict[str, NDArray[Any]] = {}
-        for name, expert in self.experts().items():
-            learned = expert.survey(kept) or {}
-            state |= {f"{name}/{key}": value for key, value in learned.items()}
-        return state or None
+        return nested({name: expert.survey(kept) for name, expert in self.experts().items()})
 
     def evidence(self, spectrum: Spectrum, state: State | None = None) -> Evidence:
         """Return the fused masks, valid everywhere."""
@@ -107,7 +102,7 @@ class Classical:
         score = np.zeros(shape, np.float32)
         by_role = spectrum.mix.role == "center" or spectrum.mix.n_channels == 1
         for name, expert in self.experts().items():
-            found = expert.evidence(spectrum, _state_of(state, name))
+            found = expert.evidence(spectrum, part_of(state, name))
             weight = WEIGHTS[self.stems][name]
             if by_role and name in SPATIAL:
                 weight *= ROLE_TRUST
@@ -132,9 +127,3 @@ class Classical:
     def separate(self, mix: Mixture, /, state: State | None = None) -> Stems:
         """Return the stems that the fused masks cut out."""
         return cut(mix, self.evidence, state)
-
-
-def _state_of(state: State | None, name: str) -> State | None:
-    prefix = f"{name}/"
-    own = {key[len(prefix) :]: v for key, v in (state or {}).items() if key.startswith(prefix)}
-    return own or None

@@ -34,6 +34,7 @@ NETS: Mapping[str, tuple[str, str, str]] = {
     "chimera": ("unstir.neural.chimera", "Chimera", "ChimeraConfig"),
     "vocalnet": ("unstir.neural.vocalnet", "Vocalnet", "VocalnetConfig"),
     "vad": ("unstir.neural.vocalnet", "Vad", "VadConfig"),
+    "refiner": ("unstir.neural.refiner", "Refiner", "RefinerConfig"),
     "blstm": ("unstir.neural.families", "BandBlstm", "BandBlstmConfig"),
     "bandsplit": ("unstir.neural.families", "BandSplit", "BandSplitConfig"),
 }

@@ -11,6 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from unstir.neural.blocks import conv, up
 from unstir.neural.planes import N_PLANES, Bands, separate
 
 SAMPLE_RATE = 44100
@@ -78,9 +79,9 @@ class Compact(nn.Module):
         c = self.config = config or CompactConfig()
         self.bands = Bands(c.n_fft, c.hop_length, c.n_bands, c.n_single)
         widths = c.channels
-        self.first = _conv(N_PLANES, widths[0], (3, 4), (1, 2), c.causal)
+        self.first = conv(N_PLANES, widths[0], (3, 4), (1, 2), causal=c.causal)
         self.encoder = nn.ModuleList(
-            nn.Sequential(_conv(a, b, (2, 2), (2, 2), c.causal), _conv(b, b, causal=c.causal))
+            nn.Sequential(conv(a, b, (2, 2), (2, 2), causal=c.causal), conv(b, b, causal=c.causal))
             for a, b in pairwise(widths)
         )
         flat = widths[-1] * (c.n_bands >> len(widths))
@@ -96,7 +97,7 @@ class Compact(nn.Module):
         self.dropout = nn.Dropout(c.dropout)
         self.out_of = nn.Linear(c.hidden * (1 if c.causal else 2), flat)
         self.decoder = nn.ModuleList(
-            nn.ModuleDict({"up": _up(b, a), "mix": _conv(2 * a, a, causal=c.causal)})
+            nn.ModuleDict({"up": up(b, a), "mix": conv(2 * a, a, causal=c.causal)})
             for a, b in reversed(list(pairwise(widths)))
         )
         self.last = nn.ConvTranspose2d(widths[0], c.n_sources, (1, 2), stride=(1, 2))
@@ -154,29 +155,3 @@ class Compact(nn.Module):
         if as_planes:
             return self.logits(mixture)
         return separate(mixture, self.bands, self.logits)
-
-
-def _conv(
-    n_in: int,
-    n_out: int,
-    kernel: tuple[int, int] = (3, 3),
-    stride: tuple[int, int] = (1, 1),
-    causal: bool = False,
-) -> nn.Sequential:
-    """Return a convolution over (frames, bands) that keeps or divides their number."""
-    t, k = kernel[0] - stride[0], kernel[1] - stride[1]
-    early = t if causal else t // 2  # a causal one sees its frame and those before
-    return nn.Sequential(
-        nn.ZeroPad2d((k // 2, k - k // 2, early, t - early)),
-        nn.Conv2d(n_in, n_out, kernel, stride, bias=False),
-        nn.BatchNorm2d(n_out),
-        nn.ReLU(inplace=True),
-    )
-
-
-def _up(n_in: int, n_out: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.ConvTranspose2d(n_in, n_out, (2, 2), stride=(2, 2), bias=False),
-        nn.BatchNorm2d(n_out),
-        nn.ReLU(inplace=True),
-    )

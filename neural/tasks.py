@@ -48,7 +48,7 @@ class Task:
     """
 
     loss: Loss
-    validate: Callable[[nn.Module, dict[str, Tensor], Tensor], dict[str, Any]]
+    validate: Callable[[nn.Module, dict[str, Tensor], Any], dict[str, Any]]
     score: str
     loss_name: str
     bands: Bands | None

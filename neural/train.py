@@ -8,8 +8,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -27,6 +27,25 @@ from unstir.neural.validation import validation_scenes
 
 P = ParamSpec("P")
 NEEDED = {"film": ("speech", "music", "effects"), "song": ("singing", "music")}
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a run trains on that is not mixed from a pack.
+
+    Parameters
+    ----------
+    batches : torch Dataset
+        Batch k of the run, from its number alone; as many as the run has steps.
+    chosen : sequence
+        Batches that choose the best weights.
+    task : Task
+        What is made small, and what chooses.
+    """
+
+    batches: Any
+    chosen: Sequence[Any]
+    task: Task
 
 
 def build(config: TrainConfig) -> nn.Module:
@@ -70,7 +89,7 @@ def _restoring(function: Callable[P, nn.Module]) -> Callable[P, nn.Module]:
 @_restoring
 def train(
     config: TrainConfig,
-    pack: Pack,
+    pack: Pack | None,
     out: Path,
     *,
     device: torch.device | None = None,
@@ -79,6 +98,7 @@ def train(
     minutes: float = math.inf,
     init: Mapping[str, Tensor] | None = None,
     scenes: Tensor | None = None,
+    observed: Observed | None = None,
     listener: Callable[[dict[str, Any]], None] = lambda entry: None,
     on_step: Callable[[int], None] = lambda step: None,
 ) -> nn.Module:
@@ -89,8 +109,8 @@ def train(
     config : TrainConfig
         What to train. A run that lies in ``out`` must have been of the same config, but
         for its number of steps.
-    pack : Pack
-        The recordings.
+    pack : Pack or None
+        The recordings; None where ``observed`` is given.
     out : Path
         ``last.pt`` and ``log.jsonl`` go there; ``best.pt`` holds the weights with the best
         validation so far.
@@ -105,6 +125,8 @@ def train(
         its own.
     scenes : Tensor, optional
         What chooses the best weights, as from `validation_scenes`, which is the default.
+    observed : Observed, optional
+        What to train on, and what for, instead of scenes mixed from the pack by the config.
     listener : callable
         Told of every entry of the log.
     on_step : callable
@@ -118,7 +140,8 @@ def train(
     AudioError
         If the pack lacks what scenes are made of.
     """
-    _check(pack, config)
+    if observed is None:
+        _check(_given(pack), config)
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     device = device or torch.device("cpu")
     torch.set_num_threads(threads)
@@ -128,7 +151,7 @@ def train(
     if init is not None:
         net.load_state_dict(init)
     net = net.to(device)
-    what = task(config, net)
+    what = task(config, net) if observed is None else observed.task
     mean = {name: value.detach().clone() for name, value in net.state_dict().items()}
     optimizer = torch.optim.AdamW(
         net.parameters(), config.learning_rate, (0.9, 0.99), weight_decay=config.weight_decay
@@ -142,10 +165,16 @@ def train(
             torch.cuda.set_device(device)
         torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         model = nn.parallel.DistributedDataParallel(model)
-    known = None if scenes is None else _ready(scenes, what, device)
+    known: Any = None if scenes is None else _ready(scenes, what, device)
+    if observed is not None:
+        known = [_moved(batch, device) for batch in observed.chosen]
     began, waited, seen = time.monotonic(), 0.0, 0
     losses: list[float] = []
-    batches = Batches(pack, config, rank, what.bands, what.sample_rate)
+    batches: Any = (
+        observed.batches
+        if observed is not None
+        else Batches(_given(pack), config, rank, what.bands, what.sample_rate)
+    )
     for batch, waiting_s in _timed(_loader(batches, step, workers)):
         waited += waiting_s
         # From the step alone, so that dropout is the same in a run that was interrupted.
@@ -166,7 +195,7 @@ def train(
             continue
         if rank == 0:
             if known is None:
-                known = _ready(validation_scenes(pack, config.scenes), what, device)
+                known = _ready(validation_scenes(_given(pack), config.scenes), what, device)
             found = what.validate(build(config).to(device), mean, known)
             score = float(found[what.score])
             if not math.isfinite(score):
@@ -220,6 +249,12 @@ class _Objective(nn.Module):
         return self.loss(self.net, batch)
 
 
+def _given(pack: Pack | None) -> Pack:
+    if pack is None:
+        raise SettingsError("no pack of recordings came, nor scenes that were observed")
+    return pack
+
+
 def _check(pack: Pack, config: TrainConfig) -> None:
     needed = NEEDED[config.scenes]
     for split in ("train", "choose"):
@@ -265,7 +300,7 @@ def _diverged(step: int, out: Path) -> SettingsError:
     )
 
 
-def _loader(batches: Batches, first: int, workers: int) -> Iterable[Any]:
+def _loader(batches: Any, first: int, workers: int) -> Iterable[Any]:
     return torch.utils.data.DataLoader(
         batches,
         batch_size=None,

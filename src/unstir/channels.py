@@ -7,13 +7,22 @@ Separators see one group at a time, one or two channels wide, and its role.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unstir.errors import SettingsError
-from unstir.types import FILM, SONG, Mixture, Role, Separator, State, Stems
+from unstir.types import (
+    FILM,
+    SONG,
+    Mixture,
+    Role,
+    Separator,
+    State,
+    Stems,
+    nested,
+    part_of,
+)
 
 Linking = Literal["linked", "each"]
 
@@ -142,18 +151,18 @@ class Routed:
     def survey(self, blocks: Iterable[Mixture], /) -> State | None:
         """Return what the separator learns of every group, keys prefixed by the group's index."""
         kept = list(blocks)
-        merged: dict[str, NDArray[Any]] = {}
-        for i, group in enumerate(self.groups):
-            if self._passed_on(group):
-                continue
-            state = self.separator.survey([_part(block, group) for block in kept])
-            merged |= {f"{i}/{key}": value for key, value in (state or {}).items()}
-        return merged or None
+        return nested(
+            {
+                str(i): self.separator.survey([_part(block, group) for block in kept])
+                for i, group in enumerate(self.groups)
+                if not self._passed_on(group)
+            }
+        )
 
     def separate(self, mix: Mixture, /, state: State | None = None) -> Stems:
         """Return the stems of all groups, channels in the file's order."""
         if len(self.groups) == 1:
-            return self.separator.separate(_part(mix, self.groups[0]), _state_of(state, 0))
+            return self.separator.separate(_part(mix, self.groups[0]), part_of(state, "0"))
         stems = {name: np.zeros_like(mix.waveform) for name in self.stems}
         for i, group in enumerate(self.groups):
             channels = list(group.channels)
@@ -161,7 +170,7 @@ class Routed:
                 assert self.lfe_to is not None
                 stems[self.lfe_to][channels] = mix.waveform[channels]
                 continue
-            part = self.separator.separate(_part(mix, group), _state_of(state, i))
+            part = self.separator.separate(_part(mix, group), part_of(state, str(i)))
             for name, value in part.items():
                 stems[name][channels] = value
         return stems
@@ -173,9 +182,3 @@ def _part(mix: Mixture, group: Group) -> Mixture:
     else:
         waveform = np.ascontiguousarray(mix.waveform[list(group.channels)])
     return Mixture(waveform, mix.sample_rate, mix.start, group.role)
-
-
-def _state_of(state: State | None, index: int) -> State | None:
-    prefix = f"{index}/"
-    own = {key[len(prefix) :]: v for key, v in (state or {}).items() if key.startswith(prefix)}
-    return own or None

@@ -25,6 +25,26 @@ FILM = ("speech", "music", "effects")
 SONG = ("vocals", "accompaniment")
 STEM_SETS: Mapping[str, tuple[str, ...]] = {"film": FILM, "song": SONG}
 
+
+def nested(parts: Mapping[str, State | None]) -> State | None:
+    """Return the states of several parts as one, keys prefixed by the parts' names.
+
+    Examples
+    --------
+    >>> list(nested({"nmf": {"peak": np.ones(1)}, "hpss": None}))
+    ['nmf/peak']
+    """
+    whole = {f"{name}/{key}": v for name, own in parts.items() for key, v in (own or {}).items()}
+    return whole or None
+
+
+def part_of(state: State | None, name: str) -> State | None:
+    """Return what `nested` was given for a part; None if that was nothing."""
+    prefix = f"{name}/"
+    own = {key[len(prefix) :]: v for key, v in (state or {}).items() if key.startswith(prefix)}
+    return own or None
+
+
 Role = Literal["front", "center", "surround", "lfe"]
 
 

@@ -18,6 +18,7 @@ from unstir.neural.losses import masked_snr_loss
 from unstir.neural.pack import Pack
 from unstir.neural.planes import Bands
 from unstir.neural.recipes import RECIPES, export, recipe, start
+from unstir.neural.tasks import task
 from unstir.neural.train import TrainConfig, build, learning_rate, train
 from unstir.neural.validation import si_sdr_gain_db, validation_scenes
 
@@ -143,10 +144,19 @@ def test_the_best_weights_are_those_of_the_best_validation(whole: Any) -> None:
 
 
 def test_the_loss_goes_down(tiny_pack: Pack, scenes: torch.Tensor, tmp_path: Path) -> None:
-    config = replace(TINY, steps=80, learning_rate=1e-2, validate_every=20, ema=0.9)
+    config = replace(TINY, steps=200, learning_rate=5e-3, validate_every=40, ema=0.9)
     run(tiny_pack, tmp_path, config, scenes=scenes)
     entries = log_of(tmp_path)
-    assert entries[-1]["loss_db"] < entries[0]["loss_db"] - 0.5
+    # Scenes differ more than training changes in so few steps: the same ones before and after.
+    before, after = build(config), build(config)
+    after.load_state_dict(torch.load(tmp_path / "last.pt", weights_only=True)["mean"])
+    what = task(config, before)
+    batches = [Batches(tiny_pack, config, 0, what.bands)[k] for k in range(20)]
+    losses = [
+        np.mean([what.loss(net, batch).item() for batch in batches])
+        for net in (before.eval(), after.eval())
+    ]
+    assert losses[1] < losses[0] - 0.5
     assert entries[-1]["gain_db"] > entries[0]["gain_db"] + 0.5
 
 
@@ -345,7 +355,8 @@ def test_a_mask_net_grows_from_a_detector(
     weights = run(tiny_pack, tmp_path, config, scenes=scenes, init=start(config, vad_model))
     grown = checkpoint.load(vad_model).net.state_dict()
     for name, value in weights.items():
-        if name.startswith("trunk."):
+        # Statistics follow the sound that is seen, whatever the learning rate.
+        if name.startswith("trunk.") and "running" not in name and "num_batches" not in name:
             torch.testing.assert_close(value, grown[name], atol=1e-6, rtol=0)
 
 

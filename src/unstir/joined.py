@@ -1,0 +1,263 @@
+"""The hybrid: priors and any separator joined by the refiner.
+
+A base takes the mix apart; the bank of priors looks at the mix and at the base's voice; the refiner
+looks at all of it and corrects the base's stems. Everything happens at the refiner's rate and at
+the level of its training, both undone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unstir.errors import SettingsError
+from unstir.hybrid.bank import Bank
+from unstir.neural.checkpoint import load
+from unstir.neural.device import choose_precision, inference, resolve
+from unstir.neural.planes import Bands, istft, planes, stft, to_bands, to_bins
+from unstir.neural.refiner import Refiner, Seen, shares_of
+from unstir.neural.separator import gain_to_level_db
+from unstir.registry import find, make
+from unstir.spectral import analyze, consistent
+from unstir.streaming import AtRate
+from unstir.types import (
+    STEM_SETS,
+    Mixture,
+    Separator,
+    State,
+    Stems,
+    Waveform,
+    nested,
+    part_of,
+)
+from unstir.weights import locate
+
+BASES = {"film": "compact-film", "song": "classical"}  # the best that ships, by stem set
+
+
+@dataclass(frozen=True)
+class View:
+    """One window as the refiner sees it, without the batch axis.
+
+    Parameters
+    ----------
+    mixture : Tensor
+        Spectrogram of the mix, complex64, shape (channels, frames, bins).
+    base : Tensor
+        Those of the base's stems, complex64, shape (sources, channels, frames, bins).
+    seen : Seen
+        Planes, each of shape (planes, frames, bands).
+    """
+
+    mixture: Tensor
+    base: Tensor
+    seen: Seen
+
+
+def look(
+    mix: Mixture, base: Stems, bank: Bank, state: State, bands: Bands, device: torch.device
+) -> View:
+    """Return one window as the refiner sees it.
+
+    Parameters
+    ----------
+    mix : Mixture
+        At the refiner's rate and level.
+    base : dict of str to ndarray of float32, each of the mix's shape
+        The base's stems, the first of them the voice.
+    bank : Bank
+        Of the same stems.
+    state : mapping
+        What the bank surveyed.
+    bands : Bands
+        The refiner's grid, whose frames are those of ``StftConfig.for_rate``.
+    device : torch.device
+        Where the tensors shall be.
+    """
+    spectrum = analyze(mix)
+    voice = Mixture(next(iter(base.values())), mix.sample_rate, mix.start, mix.role)
+    found = bank.planes(bank.evidence(spectrum, state, analyze(voice)))
+    cells = torch.from_numpy(spectrum.cells.transpose(0, 2, 1)).to(device)  # (C, T, F)
+    waves = torch.from_numpy(np.stack([base[name] for name in bank.stems])).to(device)
+    parts = stft(waves, bands.n_fft, bands.hop_length)  # (J, C, T, F)
+    power = (cells.real.square() + cells.imag.square()).sum(dim=0) + 1e-12  # (T, F)
+    # Where a band is many bins wide, the loud ones say what the prior thinks of the band.
+    weighed = to_bands(torch.from_numpy(found).to(device) * power, bands)  # (P, T, K)
+    seen = Seen(
+        planes(cells[None], bands)[0],
+        shares_of(parts[None], cells[None], bands)[0],
+        weighed / to_bands(power, bands),
+    )
+    return View(cells, parts, seen)
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """Any separator, corrected by the refiner.
+
+    Parameters
+    ----------
+    stems : tuple of str
+        A stem set.
+    model : str
+        Where the refiner's weights lie, as `unstir.weights.locate` takes it.
+    base : str
+        A method of the registry that gives the same stems; by default the best net that ships.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``, for refiner and base. Read back, it is
+        the device taken.
+    precision : {"auto", "bf16", "fp32"}
+        Arithmetic of the refiner's products. Read back, it is the one taken.
+    leakage : float in [-1, 1]
+        Above 0, stems share cells more evenly: fewer artifacts, more of the other stems. Below,
+        the other way round. 0 is best by SI-SDR.
+    seed : int
+        For priors that draw random numbers.
+
+    Raises
+    ------
+    SettingsError
+        If ``leakage`` is out of range.
+    UnknownNameError
+        If there is no such base or device.
+    """
+
+    stems: tuple[str, ...]
+    model: str
+    base: str = ""
+    device: str = "auto"
+    precision: str = "auto"
+    leakage: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not -1 <= self.leakage <= 1:
+            raise SettingsError(f"leakage={self.leakage:g} came; -1 to 1 is allowed")
+        # What was taken stands in the fields, so that the report and the journal's key name it.
+        device = resolve(self.device)
+        object.__setattr__(self, "device", str(device))
+        object.__setattr__(self, "precision", choose_precision(device, self.precision))
+        object.__setattr__(self, "base", self.base or BASES[self._set_name])
+        find(self.base)
+
+    def survey(self, blocks: Iterable[Mixture], /) -> State:
+        """Return what base and priors learn of the recording, and the gain to the refiner's level.
+
+        Raises
+        ------
+        SettingsError
+            If the refiner's model or the base's cannot be loaded: before anything is written.
+        """
+        inner = _Inner(self, self._opened())
+        return dict(AtRate(inner, inner.refiner.config.sample_rate).survey(blocks) or {})
+
+    def separate(self, mix: Mixture, /, state: State | None = None) -> Stems:
+        """Return one waveform per stem, each of the mix's shape; they add up to the mix."""
+        if not mix.waveform.any():
+            return {name: np.zeros_like(mix.waveform) for name in self.stems}
+        inner = _Inner(self, self._opened())
+        learned = self.survey([mix]) if state is None else state
+        return AtRate(inner, inner.refiner.config.sample_rate).separate(mix, learned)
+
+    @property
+    def _set_name(self) -> str:
+        return next(name for name, stems in STEM_SETS.items() if stems == self.stems)
+
+    def _opened(self) -> Refiner:
+        path = locate(self.model)
+        stamp = tuple(
+            (file.stat().st_mtime_ns, file.stat().st_size)
+            for file in (path, path.with_suffix(".json"))
+            if file.exists()
+        )
+        return _loaded(path, self.device, self.stems, stamp)
+
+
+@dataclass(frozen=True)
+class _Inner:
+    """The hybrid at the refiner's own rate."""
+
+    outer: Hybrid
+    refiner: Refiner
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        return self.outer.stems
+
+    def _base(self) -> Separator:
+        h = self.outer
+        device = h.device if find(h.base).kind == "neural" else "auto"
+        return make(h.base, h._set_name, seed=h.seed, device=device)
+
+    def _bank(self) -> Bank:
+        return Bank(self.outer.stems, self.outer.seed)
+
+    def survey(self, blocks: Iterable[Mixture], /) -> State:
+        kept = list(blocks)
+        gain_db = gain_to_level_db(kept)
+        learned = {
+            "base": self._base().survey(kept),
+            "bank": self._bank().survey([_louder(block, gain_db) for block in kept]),
+        }
+        return {"gain_db": np.asarray(gain_db, np.float64), **(nested(learned) or {})}
+
+    def separate(self, mix: Mixture, /, state: State | None = None) -> Stems:
+        assert state is not None
+        h, bands, device = self.outer, self.refiner.config.bands, torch.device(self.outer.device)
+        gain_db = float(state["gain_db"])
+        base = self._base().separate(mix, part_of(state, "base"))
+        leveled = {name: _gained(value, gain_db) for name, value in base.items()}
+        with inference(device, "fp32"):
+            view = look(
+                _louder(mix, gain_db),
+                leveled,
+                self._bank(),
+                part_of(state, "bank") or {},
+                bands,
+                device,
+            )
+        with inference(device, h.precision):
+            corrections = self.refiner(
+                Seen(*(plane[None] for plane in view.seen)), 2.0**-h.leakage
+            )[0]
+        with inference(device, "fp32"):
+            changes = [
+                istft(part * view.mixture, bands.n_fft, bands.hop_length, mix.n_samples)
+                for part in to_bins(corrections, bands)
+            ]
+        found = {
+            name: base[name] + _gained(change.cpu().numpy(), -gain_db)
+            for name, change in zip(h.stems, changes, strict=True)
+        }
+        return consistent(mix, found)
+
+
+def _gained(waveform: Waveform, gain_db: float) -> Waveform:
+    # In float64: the gain of what is barely there exceeds float32's range.
+    return np.asarray(waveform * np.float64(10 ** (gain_db / 20)), np.float32)
+
+
+def _louder(mix: Mixture, gain_db: float) -> Mixture:
+    return replace(mix, waveform=_gained(mix.waveform, gain_db))
+
+
+@lru_cache(maxsize=2)
+def _loaded(path: Path, device: str, stems: tuple[str, ...], stamp: tuple[Any, ...]) -> Refiner:
+    model = load(path)
+    if not isinstance(model.net, Refiner) or model.sources != stems:
+        raise SettingsError(
+            f"{path} is a {type(model.net).__name__} for {', '.join(model.sources)}; a refiner for "
+            f"{', '.join(stems)} is wanted"
+        )
+    n_planes = len(Bank(stems).names)
+    if model.net.config.n_priors not in (0, n_planes):
+        raise SettingsError(
+            f"{path} was trained on {model.net.config.n_priors} planes of priors, there are "
+            f"{n_planes}; it belongs to another version of unstir"
+        )
+    return model.net.to(device)

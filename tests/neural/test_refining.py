@@ -1,0 +1,144 @@
+"""Scenes observed for the refiner: true energies, damage that adds up, runs that resume."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.sounds import mixture_of, scene
+from unstir.errors import AudioError
+from unstir.hybrid.bank import TELLS, Bank
+from unstir.neural.batches import TrainConfig
+from unstir.neural.pack import Pack
+from unstir.neural.planes import Bands, istft, stft, to_bins
+from unstir.neural.refiner import Residues, error_energy
+from unstir.neural.train import Observed as Source
+from unstir.neural.train import train
+from unstir.refining import (
+    ObserveConfig,
+    Observed,
+    batch_of,
+    damaged,
+    observe,
+    observed,
+    opened,
+    refining,
+)
+from unstir.registry import make
+from unstir.types import FILM, Mixture
+
+MIDSIDE = ObserveConfig(bases={"midside": 1.0})
+CONFIG = TrainConfig(
+    net="refiner",
+    net_config={"n_priors": len(Bank().names), "channels": (6, 8), "dilations": (1,)},
+    batch=2,
+    steps=4,
+    validate_every=2,
+    warmup=1,
+)
+
+
+@pytest.fixture(scope="module")
+def scenes(tiny_pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("observed")
+    assert list(observe(MIDSIDE, tiny_pack, "train", 3, folder)) == [1, 2, 3]
+    return folder
+
+
+def test_energies_say_what_a_correction_leaves() -> None:
+    """The error of corrected waveforms, computed directly, is what the energies predict."""
+    truth = {name: wave[:, :30000] for name, wave in scene(1, 44100).items()}
+    seen, sums, energies = observed(truth, "midside", "film")
+    rng = np.random.default_rng(0)
+    corrections = rng.normal(0, 0.1, sums[1:].shape).astype(np.float32)
+    corrections -= corrections.mean(axis=0)
+    d = torch.from_numpy(corrections)[None]
+    total = torch.from_numpy(sums)[None]
+    residues = Residues(
+        total[:, :1], total[:, 1:], *(torch.from_numpy(row)[None] for row in energies)
+    )
+    predicted = error_energy(d, residues)[0]
+    mix = Mixture(mixture_of(truth), 44100)
+    method = make("midside", "film")
+    base = method.separate(mix, method.survey([mix]))
+    bands = Bands()
+    cells = stft(torch.from_numpy(mix.waveform), bands.n_fft, bands.hop_length)
+    for j, name in enumerate(FILM):
+        lacking = stft(torch.from_numpy(truth[name] - base[name]), bands.n_fft, bands.hop_length)
+        left = lacking - to_bins(d, bands)[0, j] * cells
+        direct = float(torch.view_as_real(left).square().sum())
+        # Within wide bands, masks run in straight lines where the energies take them as level.
+        assert float(predicted[j]) == pytest.approx(direct, rel=0.1)
+    assert seen.shape == (5 + 3 + len(Bank().names), *sums.shape[1:])
+    wave = istft(cells, bands.n_fft, bands.hop_length, 30000)
+    np.testing.assert_allclose(wave, mix.waveform, atol=1e-5)
+
+
+def test_observing_goes_on_where_it_stopped(tiny_pack: Pack, scenes: Path, tmp_path: Path) -> None:
+    first = observe(MIDSIDE, tiny_pack, "train", 3, tmp_path)
+    assert next(first) == 1
+    first.close()
+    # Only what was written to the end counts.
+    assert list(observe(MIDSIDE, tiny_pack, "train", 3, tmp_path))[-1] == 3
+    for name, array in opened(scenes).items():
+        np.testing.assert_array_equal(array, opened(tmp_path)[name])
+    assert list(observe(MIDSIDE, tiny_pack, "train", 3, tmp_path)) == []
+
+
+def test_other_scenes_are_not_mixed_in(tiny_pack: Pack, scenes: Path) -> None:
+    with pytest.raises(AudioError, match="holds other scenes"):
+        list(observe(replace(MIDSIDE, seed=1), tiny_pack, "train", 3, scenes))
+    assert json.loads((scenes / "scenes.json").read_text())["done"] == 3
+
+
+def test_damaged_stems_still_add_up_and_differ() -> None:
+    stems = {name: wave.astype(np.float32) for name, wave in scene(1, 44100).items()}
+    moved = 0
+    for seed in range(12):
+        found = damaged(stems, np.random.default_rng(seed))
+        np.testing.assert_allclose(mixture_of(found), mixture_of(stems), atol=1e-5)
+        moved += any(np.abs(found[name] - stems[name]).max() > 1e-3 for name in stems)
+    assert moved >= 10
+
+
+def test_priors_are_dropped_whole_and_the_rest_is_left(scenes: Path) -> None:
+    data = Observed(scenes, replace(CONFIG, steps=40), drop=0.4)
+    whole = torch.from_numpy(np.array(opened(scenes)["seen"])).float()
+    gone, kept = 0, 0
+    for index in range(40):
+        seen, _ = data[index]
+        for mix, priors in zip(seen.mix, seen.priors, strict=True):
+            row = next(k for k in range(3) if torch.equal(whole[k, :5], mix))
+            at = 0
+            for own in TELLS[FILM].values():
+                part = slice(at, at + len(own) + 1)
+                at += len(own) + 1
+                if not priors[part].any():
+                    gone += 1
+                else:
+                    torch.testing.assert_close(priors[part], whole[row, 8:][part])
+                    kept += 1
+    assert gone / (gone + kept) == pytest.approx(0.1 + 0.9 * 0.4, abs=0.1)
+
+
+def test_a_run_over_observed_scenes_resumes_to_the_same_weights(
+    scenes: Path, tmp_path: Path
+) -> None:
+    chosen = [batch_of(opened(scenes), np.arange(3), 3)]
+
+    def run(folder: Path, **options: float) -> dict[str, torch.Tensor]:
+        source = Source(Observed(scenes, CONFIG), chosen, refining())
+        net = train(CONFIG, None, tmp_path / folder, workers=0, observed=source, **options)
+        return net.state_dict()
+
+    whole = run(Path("whole"))
+    run(Path("parts"), minutes=0)
+    parts = run(Path("parts"))
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, rtol=0, atol=0)
+    log = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in log] == [2, 4]
+    assert all(np.isfinite(entry["gain_db"]) for entry in log)
