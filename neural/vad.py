@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,9 +17,10 @@ from unstir.neural.batches import resampled
 from unstir.neural.pack import SAMPLE_RATE, Clip, Pack
 from unstir.neural.render import render
 from unstir.neural.scenes import Bus, Recipe, Scene
-from unstir.neural.validation import VALIDATION_SEED
+from unstir.neural.validation import validation_plans
 
 DEPTH_DB = 40.0  # below the active level begins what is no speech
+STEM_FLOOR_DB, STEM_SHARE_DB = -62.0, -40.0  # best on scenes that choose, within 3 dB
 LEVEL_DB = -29.0  # of a film scene's mix, root mean square, which is about -27 LUFS
 
 # What stands beside the speech: rows of the stems, and whether the music must be sung.
@@ -62,9 +62,7 @@ def voice_frames(stem: Tensor, n_fft: int, hop_length: int, sample_rate: int) ->
     tenths = functional.avg_pool1d(power, max(1, min(n, sample_rate // 10)))
     active = tenths >= 1e-4 * tenths.amax(dim=1, keepdim=True)
     level = (tenths * active).sum(dim=1) / active.sum(dim=1)  # (B,)
-    n_frames = 1 + -(-n // hop_length)
-    tail = (n_frames - 1) * hop_length + n_fft // 2 - n
-    frames = functional.avg_pool1d(functional.pad(power, (n_fft // 2, tail)), n_fft, hop_length)
+    frames = frame_power(power, n_fft, hop_length)
     depth = 10 ** (-DEPTH_DB / 10)
     found: Tensor = frames > (depth * level[:, None]).clamp(min=1e-12)
     return found
@@ -157,6 +155,68 @@ def _heard(net: Any, stems: Tensor, beside: Sequence[int]) -> tuple[Tensor, Tens
 
 
 @dataclass(frozen=True, slots=True)
+class ByStemConfig:
+    """The frames of `ByStem`, in samples and hertz."""
+
+    sample_rate: int = SAMPLE_RATE
+    n_fft: int = 2048
+    hop_length: int = 512
+
+
+class ByStem(nn.Module):
+    """The voice detector that every separating net is: a voice is where its stem is.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Gives the voice first, at 44.1 kHz.
+
+    Examples
+    --------
+    >>> class Whole(nn.Module):
+    ...     def forward(self, mixture):
+    ...         return mixture[:, None]
+    >>> found = ByStem(Whole())(torch.cat([torch.ones(1, 1, 8192), torch.zeros(1, 1, 8192)], 2))
+    >>> (found[0] > 0).sum(), found.shape
+    (tensor(18), torch.Size([1, 33]))
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+        self.config = ByStemConfig()
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Return how sure it is of a voice in each frame, as `unstir.neural.vocalnet.Vad` does.
+
+        Parameters
+        ----------
+        mixture : Tensor
+            float32, shape (batch, channels, samples), at -27 LUFS.
+
+        Returns
+        -------
+        Tensor
+            float32, shape (batch, 1 + ceil(samples / 512)): by how many decibels the voice's stem
+            exceeds both `STEM_FLOOR_DB` and `STEM_SHARE_DB` less than the mix.
+        """
+        c = self.config
+        whole, own = (
+            10 * torch.log10(frame_power(x.square().mean(dim=1), c.n_fft, c.hop_length) + 1e-10)
+            for x in (mixture, self.net(mixture)[:, 0])
+        )
+        return torch.minimum(own - STEM_FLOOR_DB, own - whole - STEM_SHARE_DB)
+
+
+def frame_power(power: Tensor, n_fft: int, hop_length: int) -> Tensor:
+    """Return the mean over every frame, (batch, samples) to (batch, 1 + ceil(samples / hop))."""
+    n = power.shape[1]
+    n_frames = 1 + -(-n // hop_length)
+    tail = (n_frames - 1) * hop_length + n_fft // 2 - n
+    return functional.avg_pool1d(functional.pad(power, (n_fft // 2, tail)), n_fft, hop_length)
+
+
+@dataclass(frozen=True, slots=True)
 class VoiceScene:
     """A film scene whose singing is known.
 
@@ -185,12 +245,9 @@ def voice_scenes(
     seconds : float
         Length of each.
     """
-    recipe = Recipe(pack, split)
     clips = {clip.path: clip for clip in pack.clips}
     scenes = []
-    for i in range(n):
-        rng = np.random.default_rng([VALIDATION_SEED, i])
-        plan = recipe.draw(rng, int(seconds * SAMPLE_RATE), full=True)
+    for plan in validation_plans(Recipe(pack, split), n, seconds):
         sung = replace(plan, speech=(), effects=(), duck_db=0.0, music=_sung(plan, clips))
         scenes.append(
             VoiceScene(

@@ -2,7 +2,8 @@
 
     python scripts/land_model.py compact-film RUN --pack PACK [--figures benchmarks/evaluation.json]
 
-Run it once to land the weights, then 'unstir evaluate', then again with --figures.
+Run it once to land the weights, then 'unstir evaluate' (for the voice detector, report_voice.py
+--out benchmarks/voice.json), then again with --figures.
 """
 
 import argparse
@@ -43,7 +44,9 @@ def main() -> None:
     parser.add_argument("name", choices=sorted(WEAKNESSES))
     parser.add_argument("run", type=Path, help="folder of the training run")
     parser.add_argument("--pack", type=Path, required=True, help="what it was trained on")
-    parser.add_argument("--figures", type=Path, help="what 'unstir evaluate --out' wrote")
+    parser.add_argument(
+        "--figures", type=Path, help="what 'unstir evaluate --out' or report_voice.py wrote"
+    )
     options = parser.parse_args()
 
     best = torch.load(options.run / "best.pt", weights_only=True)
@@ -62,7 +65,9 @@ def main() -> None:
         "curve": [[e["step"], e[score]] for e in log],
         "known_weaknesses": WEAKNESSES[options.name],
     }
-    if options.figures:
+    if options.figures and options.name == "vad":
+        card["figures"] = json.loads(options.figures.read_text())[options.name]
+    elif options.figures:
         figures = json.loads(options.figures.read_text())["figures"]
         card["figures"] = {
             name: next(

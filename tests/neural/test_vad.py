@@ -16,6 +16,7 @@ from unstir.neural.render import active_rms
 from unstir.neural.train import TrainConfig, train
 from unstir.neural.vad import (
     KINDS,
+    ByStem,
     VoiceScene,
     frame_report,
     loss,
@@ -206,3 +207,20 @@ def test_a_run_s_log_and_best_weights_say_how_well(tiny_pack: Pack, tmp_path: Pa
     assert {"loss", "balanced_accuracy", "precision", "recall"} <= entries[0].keys()
     best = torch.load(tmp_path / "best.pt", weights_only=True)
     assert best["balanced_accuracy"] == max(entry["balanced_accuracy"] for entry in entries)
+
+
+def test_a_separating_net_detects_by_its_first_stem() -> None:
+    class Perfect(torch.nn.Module):
+        """Give the first half of the scene to the voice."""
+
+        def forward(self, mixture: torch.Tensor) -> torch.Tensor:
+            voice = mixture.clone()
+            voice[..., mixture.shape[-1] // 2 :] = 0
+            return torch.stack([voice, mixture - voice], dim=1)
+
+    torch.manual_seed(0)
+    noise = 0.03 * torch.randn(1, 2, 44100)
+    called = ByStem(Perfect())(noise)[0] > 0
+    assert called.shape == (1 + -(-44100 // 512),)
+    assert called[:42].all() and not called[46:].any()
+    assert not (ByStem(Perfect())(1e-5 * noise) > 0).any()
