@@ -52,17 +52,22 @@ def test_the_default_that_the_documents_name_is_the_default() -> None:
         assert f"`{method}` for {stems}s" in readme
 
 
-def test_the_quoted_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_quoted_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import soundfile as sf
 
     from tests.sounds import mixture_of, scene
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", readme, re.S)
     sf.write(tmp_path / "film.wav", mixture_of(scene(1)).T, 8000)
     monkeypatch.chdir(tmp_path)
-    exec(code, {})
+    separating, comparing = re.findall(r"```python\n(.*?)```", readme, re.S)
+    exec(separating, {})
     assert (tmp_path / "stems/film/speech.wav").is_file()
+    exec(comparing, {})
+    shown = capsys.readouterr().out
+    assert "midside" in shown and "compact-film" in shown
 
 
 def test_the_method_of_the_guide_keeps_the_promise() -> None:

@@ -55,8 +55,9 @@ def test_the_wheel_holds_the_rooms_the_weights_and_the_scene(built: Path) -> Non
         for path in (ROOT / room).iterdir():
             if path.suffix in (".py", ".safetensors", ".json"):
                 assert f"unstir/{room}/{path.name}" in names
-    for path in (ROOT / "src/unstir/demo").iterdir():
-        assert f"unstir/demo/{path.name}" in names
+    for folder in ("demo", "page"):
+        for path in (ROOT / "src/unstir" / folder).iterdir():
+            assert f"unstir/{folder}/{path.name}" in names
     assert "unstir/py.typed" in names
     assert not any(name.startswith(("tests", "hybrid/", "scripts")) for name in names)
 

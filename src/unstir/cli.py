@@ -12,6 +12,7 @@ from pathlib import Path
 
 from unstir import __version__
 from unstir.cli_bench import add_bench
+from unstir.cli_compare import add_compare
 from unstir.cli_data import add_data
 from unstir.cli_evaluate import add_evaluate
 from unstir.cli_models import add_models
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(error)
         return 2
     except KeyboardInterrupt:
-        print("unstir: interrupted; the same command goes on from here", file=sys.stderr)
+        print("unstir: interrupted; give the same command again", file=sys.stderr)
         return 130
 
 
@@ -120,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     add_models(commands)
     add_data(commands)
     add_train(commands)
+    add_compare(commands)
     add_evaluate(commands)
     add_bench(commands)
     return parser

@@ -27,11 +27,13 @@ FONT = "DejaVu Sans"  # comes with matplotlib
 INK, FAINT = "#1b1b22", "#6d6d78"
 
 
-def _mel(frequency_hz: NDArray[np.float64] | float) -> NDArray[np.float64]:
+def mel(frequency_hz: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Return frequencies in hertz on the mel scale, as the pictures' rows have them."""
     return 1127 * np.log1p(np.asarray(frequency_hz) / 700)
 
 
-def _top_hz(sample_rate: int) -> float:
+def top_hz(sample_rate: int) -> float:
+    """Return the highest frequency that a picture shows, in hertz."""
     return min(F_MAX_HZ, sample_rate / 2)
 
 
@@ -40,7 +42,7 @@ def _bands(n_fft: int, sample_rate: int) -> NDArray[np.float32]:
 
     A triangle is never narrower than a bin: low rows interpolate between bins.
     """
-    edges = np.linspace(_mel(F_MIN_HZ), _mel(_top_hz(sample_rate)), N_ROWS + 2)
+    edges = np.linspace(mel(F_MIN_HZ), mel(top_hz(sample_rate)), N_ROWS + 2)
     edges_hz = 700 * np.expm1(edges / 1127)
     center_hz = edges_hz[1:-1, None]
     bin_hz = sample_rate / n_fft
@@ -260,12 +262,12 @@ def draw(
             cmap="magma",
             vmin=top_db - RANGE_DB,
             vmax=top_db,
-            extent=(0, duration_s, float(_mel(F_MIN_HZ)), float(_mel(_top_hz(sample_rate)))),
+            extent=(0, duration_s, float(mel(F_MIN_HZ)), float(mel(top_hz(sample_rate)))),
             interpolation="bilinear",
         )
-        marks_hz = [f for f in (100, 500, 1000, 2000, 4000, 8000) if f < _top_hz(sample_rate)]
+        marks_hz = [f for f in (100, 500, 1000, 2000, 4000, 8000) if f < top_hz(sample_rate)]
         names = [f"{f} Hz" if f < 1000 else f"{f // 1000} kHz" for f in marks_hz]
-        axes.set_yticks([float(_mel(f)) for f in marks_hz], names, fontsize=11, color=FAINT)
+        axes.set_yticks([float(mel(f)) for f in marks_hz], names, fontsize=11, color=FAINT)
         axes.tick_params(length=3, color=FAINT)
         for spine in axes.spines.values():
             spine.set_visible(False)
