@@ -19,7 +19,8 @@ AT_22_KHZ: dict[str, Any] = {"n_sources": 3, "sample_rate": 22050}
 
 # From mrx-small on, for comparison only: other published nets at reduced size (MRX at 44.1 kHz,
 # the others at 22.05 kHz; those that see 0.3 s at once get shorter scenes), and other families to
-# compare `compact-film` with, for as many steps as cost the same.
+# compare `compact-film` with, for as many steps as cost the same. The last are refiners, trained
+# on observed scenes (`unstir.refining`), with as many planes as the bank of priors has.
 RECIPES: dict[str, TrainConfig] = {
     "compact-film": TrainConfig(
         steps=4200, learning_rate=2e-3, warmup=150, decay=0.7, validate_every=350
@@ -67,6 +68,18 @@ RECIPES: dict[str, TrainConfig] = {
     "family-blstm": TrainConfig(net="blstm", batch=8, steps=800, validate_every=200),
     "family-bandsplit": TrainConfig(net="bandsplit", batch=8, steps=310, validate_every=80),
     "family-compact": TrainConfig(batch=8, steps=600, validate_every=150),
+    "hybrid-film": TrainConfig(
+        net="refiner", net_config={"n_priors": 19}, learning_rate=2e-3, steps=3000, decay=0.7,
+        ema=0.99,
+    ),
+    "hybrid-film-blind": TrainConfig(
+        net="refiner", net_config={"n_priors": 0}, learning_rate=2e-3, steps=3000, decay=0.7,
+        ema=0.99,
+    ),
+    "hybrid-song": TrainConfig(
+        net="refiner", net_config={"n_priors": 16, "n_sources": 2}, scenes="song",
+        learning_rate=2e-3, steps=3000, decay=0.7, ema=0.99,
+    ),
 }  # fmt: skip
 
 

@@ -3,10 +3,12 @@
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from unstir.errors import SettingsError
+from unstir.types import STEM_SETS
 
 T = TypeVar("T")
 SOUND_KINDS = ("speech", "music", "singing", "effects")  # rooms alone do not tell a source
@@ -78,6 +80,35 @@ def add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     check.add_argument("pack", metavar="PACK", type=Path)
     check.set_defaults(run=_check)
+
+    observe = what.add_parser(
+        "observe", help="separate scenes and compute their priors, for refiners to train on"
+    )
+    observe.add_argument("--pack", metavar="DIR", type=Path, required=True)
+    observe.add_argument(
+        "-o",
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="about 8 MB a scene go there; the same command goes on where it stopped",
+    )
+    observe.add_argument("--stems", choices=list(STEM_SETS), default="film")
+    observe.add_argument(
+        "--base",
+        metavar="NAME=SHARE",
+        action="append",
+        default=[],
+        help="a base and how often it is drawn, may be repeated: a method; model:FILE for a net; "
+        "half:K:FILE for a net trained with --half K, on scenes of the other half (default: "
+        "the net that ships, always)",
+    )
+    observe.add_argument("--scenes", metavar="N", type=int, default=1500, help="to train on")
+    observe.add_argument("--choose", metavar="N", type=int, default=48, help="to choose weights by")
+    observe.add_argument("--damaged", metavar="SHARE", type=float, default=0.3)
+    observe.add_argument("--made", metavar="SHARE", type=float, default=0.0)
+    observe.add_argument("--seed", metavar="K", type=int, default=0)
+    observe.set_defaults(run=_observe)
 
 
 def _pack(options: argparse.Namespace) -> int:
@@ -172,6 +203,34 @@ def _check(options: argparse.Namespace) -> int:
         )
     print(f"{len(found)} recordings stand on two sides of the split")
     return 1 if found else 0
+
+
+def _observe(options: argparse.Namespace) -> int:
+    from unstir.joined import BASES
+    from unstir.neural.pack import Pack
+    from unstir.refining import ObserveConfig, observe
+
+    pack = Pack(options.pack)
+    bases = dict(_base(text) for text in options.base) or {BASES[options.stems]: 1.0}
+    train = ObserveConfig(options.stems, bases, options.damaged, options.made, options.seed)
+    # What ships is what weights are chosen for.
+    choose = replace(train, bases={BASES[options.stems]: 1.0})
+    for config, split, n in ((choose, "choose", options.choose), (train, "train", options.scenes)):
+        for _ in _shown(observe(config, pack, split, n, options.out / split), split, n):
+            pass
+    print(f"{options.scenes} scenes to train on and {options.choose} to choose by in {options.out}")
+    return 0
+
+
+def _base(text: str) -> tuple[str, float]:
+    name, _, share = text.rpartition("=")
+    try:
+        found = float(share)
+    except ValueError:
+        found = 0.0
+    if not name or not found > 0:
+        raise SettingsError(f"--base {text} came; NAME=SHARE with a share above 0 is wanted")
+    return name, found
 
 
 def _shown(items: Iterable[T], text: str, total: int | None) -> Iterator[T]:

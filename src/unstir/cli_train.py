@@ -20,6 +20,8 @@ RECIPES = {
     "mrx-small, unet-small, chimera-small": "published nets at reduced size",
     "vocalnet-small, vocalnet-small-binary": "published, too; --init with a vad grows them from it",
     "family-blstm, family-bandsplit, family-compact": "families to compare it with at equal cost",
+    "hybrid-film, hybrid-film-blind, hybrid-song": "refiners, over 'unstir data observe'; the "
+    "blind one sees no priors, for comparison",
 }
 
 
@@ -36,7 +38,9 @@ def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         + "\nexamples:\n"
         "  unstir data pack corpus -o packed\n"
         "  unstir train compact-film --pack packed -o runs/film\n"
-        "  unstir train compact-film --pack packed -o runs/film --minutes 10 --device cuda",
+        "  unstir train compact-film --pack packed -o runs/film --minutes 10 --device cuda\n"
+        "  unstir data observe --pack packed -o observed\n"
+        "  unstir train hybrid-film --pack packed --observed observed -o runs/hybrid",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -50,6 +54,13 @@ def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         required=True,
         help="log, checkpoints and the model; a folder with a run of the same recipe goes on",
     )
+    add(
+        "--observed",
+        metavar="DIR",
+        type=Path,
+        help="from 'unstir data observe': what refiners train on",
+    )
+    add("--half", type=int, choices=(0, 1), help="train on one half of the families alone")
     add("--steps", metavar="N", type=int, help="how many steps in all, instead of the recipe's")
     add("--init", metavar="FILE", type=Path, help="begin a new run with this model's weights")
     add("--minutes", metavar="M", type=float, default=math.inf, help="stop after so long")
@@ -80,6 +91,20 @@ def _train(options: argparse.Namespace) -> int:
     config = recipe(options.recipe)
     if options.steps is not None:
         config = replace(config, steps=options.steps)
+    if options.half is not None:
+        config = replace(config, half=options.half)
+    refines = config.net == "refiner"
+    if refines != (options.observed is not None):
+        raise SettingsError(
+            f"{options.recipe} trains on observed scenes; give them with --observed"
+            if refines
+            else f"--observed came; {options.recipe} trains on the pack alone; leave it out"
+        )
+    observed = None
+    if refines:
+        from unstir.refining import source
+
+        observed = source(options.observed, config)
     pack = Pack(options.pack)
     n_clips = len(pack.clips)  # a folder that is no pack is refused before anything is made
     device = resolve(_local(options.device))
@@ -103,6 +128,7 @@ def _train(options: argparse.Namespace) -> int:
             workers=options.workers,
             minutes=options.minutes,
             init=init,
+            observed=observed,
             listener=listener,
             on_step=on_step,
         )

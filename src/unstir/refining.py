@@ -17,17 +17,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unstir.errors import AudioError
+from unstir.errors import AudioError, SettingsError
 from unstir.hybrid.bank import TELLS, Bank
 from unstir.joined import look
 from unstir.neural.batches import SCENE_RECIPES, SOURCES, TrainConfig
+from unstir.neural.checkpoint import load
 from unstir.neural.pack import SAMPLE_RATE, Pack
 from unstir.neural.planes import Bands, band_edges, stft, to_bands
 from unstir.neural.refiner import Residues, Seen, error_energy, residue_loss
 from unstir.neural.render import render
 from unstir.neural.separator import NetSeparator
 from unstir.neural.tasks import Task
-from unstir.registry import make
+from unstir.neural.train import Observed as Source
+from unstir.registry import find, make
 from unstir.spectral import StftConfig, istft
 from unstir.spectral import stft as spectral_stft
 from unstir.types import STEM_SETS, Mixture, Separator, Stems
@@ -63,6 +65,22 @@ class ObserveConfig:
     made: float = 0.0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("damaged", "made"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"{name}={getattr(self, name):g} came; 0 to 1 is allowed")
+        for base in self.bases:
+            kind, _, path = base.rpartition(":")
+            if kind not in ("", "model", "half:0", "half:1"):
+                raise SettingsError(
+                    f"the base {base!r} came; a method, model:FILE, half:0:FILE or half:1:FILE is "
+                    "wanted"
+                )
+            if kind:
+                load(Path(path))  # refused here rather than in the middle
+            else:
+                find(base)
+
 
 def observe(config: ObserveConfig, pack: Pack, split: str, n: int, out: Path) -> Iterator[int]:
     """Observe scenes into a folder, going on where it stopped; yield how many are done.
@@ -84,8 +102,10 @@ def observe(config: ObserveConfig, pack: Pack, split: str, n: int, out: Path) ->
     Raises
     ------
     AudioError
-        If other scenes lie there.
+        If other scenes lie there, or there are none to make.
     """
+    if n < 1:
+        raise AudioError(f"{n} scenes came; at least 1 is wanted")
     names = STEM_SETS[config.stems]
     bank = Bank(names)
     bands = Bands()
@@ -279,6 +299,41 @@ class Observed(torch.utils.data.Dataset[Any]):
                 at += len(own) + 1
         priors = seen.priors * torch.from_numpy(keep)[:, :, None, None]
         return seen._replace(priors=priors), residues
+
+
+def source(folder: Path, config: TrainConfig) -> Source:
+    """Return what a refiner trains on, from ``train`` and ``choose`` in a folder of `observe`.
+
+    Raises
+    ------
+    AudioError
+        If scenes are missing, unfinished, or of another bank of priors.
+    """
+    n_sources = len(STEM_SETS[config.scenes])
+    n_priors = len(Bank(STEM_SETS[config.scenes]).names)
+    for split in SEED:
+        try:
+            about = json.loads((folder / split / "scenes.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise AudioError(
+                f"{folder / split} holds no observed scenes ({error}); make them with "
+                "'unstir data observe'"
+            ) from None
+        if about["done"] < about["n"]:
+            raise AudioError(
+                f"{folder / split} holds {about['done']} of {about['n']} scenes; give the same "
+                "'unstir data observe' again to finish them"
+            )
+        if about["config"]["stems"] != config.scenes or len(about["planes"]) != n_priors:
+            raise AudioError(
+                f"{folder / split} holds {about['config']['stems']} scenes with "
+                f"{len(about['planes'])} planes of priors; {config.scenes} scenes with {n_priors} "
+                "are wanted"
+            )
+    chosen = opened(folder / "choose")
+    rows = np.arange(len(chosen["energies"]))
+    batches = [batch_of(chosen, part, n_sources) for part in np.split(rows, rows[8::8])]
+    return Source(Observed(folder / "train", config, config.scenes), batches, refining())
 
 
 def opened(folder: Path) -> dict[str, NDArray[Any]]:

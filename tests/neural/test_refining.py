@@ -8,13 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from tests.sounds import mixture_of, scene
+from tests.sounds import mixture_of, null_db, scene
+from unstir.cli import main
 from unstir.errors import AudioError
 from unstir.hybrid.bank import TELLS, Bank
+from unstir.joined import Hybrid
+from unstir.neural import checkpoint, recipes
 from unstir.neural.batches import TrainConfig
+from unstir.neural.checkpoint import load
+from unstir.neural.compact import Compact, CompactConfig
 from unstir.neural.pack import Pack
-from unstir.neural.planes import Bands, istft, stft, to_bins
+from unstir.neural.planes import Bands, istft, planes, stft, to_bins
 from unstir.neural.refiner import Residues, error_energy
+from unstir.neural.render import render
+from unstir.neural.scenes import Recipe
 from unstir.neural.train import Observed as Source
 from unstir.neural.train import train
 from unstir.refining import (
@@ -28,7 +35,7 @@ from unstir.refining import (
     refining,
 )
 from unstir.registry import make
-from unstir.types import FILM, Mixture
+from unstir.types import FILM, STEM_SETS, Mixture
 
 MIDSIDE = ObserveConfig(bases={"midside": 1.0})
 CONFIG = TrainConfig(
@@ -142,3 +149,74 @@ def test_a_run_over_observed_scenes_resumes_to_the_same_weights(
     log = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in log] == [2, 4]
     assert all(np.isfinite(entry["gain_db"]) for entry in log)
+
+
+def test_scenes_are_observed_and_a_refiner_trained_from_the_command_line(
+    tiny_pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {**CONFIG.net_config, "n_priors": len(Bank().names)}
+    monkeypatch.setitem(recipes.RECIPES, "hybrid-film", replace(CONFIG, net_config=small))
+    pack, seen = ["--pack", str(tiny_pack.folder)], str(tmp_path / "seen")
+    words = ["data", "observe", *pack, "--base", "midside=1", "--scenes", "2", "--choose", "1"]
+    assert main([*words, "-o", seen]) == 0
+    words = ["train", "hybrid-film", *pack, "--workers", "0", "-o", str(tmp_path / "run")]
+    assert main([*words, "--observed", seen]) == 0
+    model = load(tmp_path / "run" / "hybrid-film.safetensors")
+    assert model.sources == FILM and model.config.n_priors == len(Bank().names)
+    sound = Mixture(mixture_of(scene(1, 44100)), 44100)
+    hybrid = Hybrid(FILM, f"file:{tmp_path / 'run' / 'hybrid-film.safetensors'}", "midside")
+    assert null_db(sound.waveform, hybrid.separate(sound)) < -120
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["train", "hybrid-film"], "trains on observed scenes; give them with --observed"),
+        (["train", "hybrid-film", "--observed", "."], "holds no observed scenes"),
+        (["train", "compact-film", "--observed", "."], "trains on the pack alone; leave it out"),
+        (["data", "observe", "--base", "midside"], "NAME=SHARE with a share above 0 is wanted"),
+        (["data", "observe", "--base", "spleeter=1"], "there is no method 'spleeter'"),
+        (["data", "observe", "--base", "half:2:x=1"], "half:0:FILE or half:1:FILE is wanted"),
+        (["data", "observe", "--damaged", "2"], "damaged=2 came; 0 to 1 is allowed"),
+        (["data", "observe", "--scenes", "0", "--choose", "0"], "at least 1 is wanted"),
+    ],
+)
+def test_bad_input_gets_a_sentence(
+    tiny_pack: Pack,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    sentence: str,
+) -> None:
+    out = tmp_path / "out"
+    assert main([*words, "--pack", str(tiny_pack.folder), "-o", str(out)]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_recipes_of_refiners_have_as_many_planes_as_the_bank() -> None:
+    for name, config in recipes.RECIPES.items():
+        if config.net == "refiner" and config.net_config["n_priors"]:
+            bank = Bank(STEM_SETS[config.scenes])
+            assert config.net_config["n_priors"] == len(bank.names), name
+            assert config.net_config.get("n_sources", 3) == len(bank.stems), name
+
+
+def test_scenes_of_a_half_net_are_of_the_other_half(tiny_pack: Pack, tmp_path: Path) -> None:
+    path = tmp_path / "half.safetensors"
+    small = CompactConfig(channels=(4, 4, 4), hidden=8)
+    torch.manual_seed(0)
+    checkpoint.save(path, "compact", Compact(small), small, FILM, {}, sample_rate=44100)
+    config = ObserveConfig(bases={f"half:0:{path}": 1.0}, damaged=0.0)
+    assert list(observe(config, tiny_pack, "train", 1, tmp_path / "seen")) == [1]
+    # The same scene, drawn here from the other half: its mix has these levels.
+    rng = np.random.default_rng([3000, 0, 0])
+    rng.choice(1, p=[1.0])
+    half = replace(tiny_pack, half=1)
+    plan = Recipe(half, "train").draw(rng, 511 * 512)
+    truth = render(plan, half, {clip.path: clip for clip in half.clips})
+    cells = stft(torch.from_numpy(truth.sum(axis=0))[None], 2048, 512)
+    wanted = planes(cells, Bands())[0].numpy()
+    # Where a channel pair cancels, what is left of the side is rounding.
+    away = np.abs(opened(tmp_path / "seen")["seen"][0, :5] - wanted)
+    assert np.mean(away > 5e-3) < 0.01
