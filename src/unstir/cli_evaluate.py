@@ -20,7 +20,8 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "  unstir evaluate dnr_v2/tt --scenes 20\n"
         "  unstir data pack CORPUS -o pack\n"
         "  unstir evaluate --pack pack --corpus CORPUS --out evaluation.json\n"
-        "  unstir evaluate --pack pack --set report --method compact-film --method oracle",
+        "  unstir evaluate --pack pack --set report --method compact-film --method oracle\n"
+        "  unstir evaluate --pack pack --set report --model runs/mine/compact-film-2.safetensors",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     evaluate.add_argument(
@@ -44,6 +45,14 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--method", metavar="NAME", action="append", help="only this method; may be repeated"
     )
     evaluate.add_argument(
+        "--model",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="a net that 'unstir train' left; may be repeated; then only the methods asked for",
+    )
+    evaluate.add_argument(
         "--scenes", metavar="N", type=int, help="only the first N mixes of each set"
     )
     evaluate.add_argument(
@@ -60,6 +69,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     evaluate(
         [*options.folders, *options.sets] or FROZEN_SETS,
         options.method,
+        models=options.model,
         pack=options.pack,
         corpus=options.corpus,
         n_scenes=options.scenes,

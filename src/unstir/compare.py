@@ -11,7 +11,7 @@ from rich.table import Table
 from unstir.evaluate import bootstrap_interval, improvement, si_sdr_db, snr_db
 from unstir.registry import find, make, methods, stem_set
 from unstir.separate import separate_with
-from unstir.types import Mixture, Stems, Waveform
+from unstir.types import Mixture, Separator, Stems, Waveform
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ def compare(
     mix_name: str = "",
     source: str = "",
     seed: int = 0,
+    separator: Separator | None = None,
 ) -> Row:
     """Return how a method does on the sum of true stems; the oracle is given them.
 
@@ -83,10 +84,13 @@ def compare(
         Carried over into the row.
     seed : int
         For methods that draw random numbers.
+    separator : Separator, optional
+        Instead of the method of that name.
     """
     mixture: Waveform = sum_of(truth)
-    options: dict[str, Any] = {"references": truth} if find(name).needs == "references" else {}
-    separator = make(name, set_name, seed=seed, **options)
+    if separator is None:
+        options: dict[str, Any] = {"references": truth} if find(name).needs == "references" else {}
+        separator = make(name, set_name, seed=seed, **options)
     began = time.perf_counter()
     stems = separate_with(separator, Mixture(mixture, sample_rate))
     seconds = time.perf_counter() - began

@@ -14,7 +14,10 @@ from unstir.bench import keep
 from unstir.compare import Row, candidates, compare, levels_markdown, markdown, summary, table
 from unstir.errors import SettingsError
 from unstir.journal import write_whole
-from unstir.types import SONG, Stems
+from unstir.neural.checkpoint import load
+from unstir.neural.separator import NetSeparator
+from unstir.registry import methods
+from unstir.types import SONG, STEM_SETS, Stems
 
 FROZEN_SETS = ("report", "foreign")
 
@@ -45,6 +48,7 @@ def evaluate(
     sets: Sequence[str],
     wanted: Sequence[str] | None = None,
     *,
+    models: Sequence[Path] = (),
     pack: Path | None = None,
     corpus: Path | None = None,
     n_scenes: int | None = None,
@@ -58,7 +62,9 @@ def evaluate(
         ``"report"``, ``"foreign"``, or folders in the layout of Divide and Remaster or
         MUSDB18-HQ.
     wanted : sequence of str, optional
-        Methods; by default all that are ready.
+        Methods; by default all that are ready, or none where there are models.
+    models : sequence of Path
+        Trained nets, as ``unstir train`` leaves them, to be measured as methods of their names.
     pack : Path, optional
         The corpus as ``unstir data pack`` wrote it, which the report set is mixed from.
     corpus : Path, optional
@@ -78,13 +84,16 @@ def evaluate(
     """
     console = Console(highlight=False)
     kept = _known(out)
+    nets = _nets(models)
     for name in sets:
         total, mixes = _mixes(name, pack, corpus, n_scenes)
         measured: list[Row] = []
         names: list[str] = []
         for mix in track(mixes, name, total, console=Console(stderr=True), transient=True):
             stem_set = "song" if SONG[0] in mix.stems else "film"
-            names = candidates(stem_set, wanted)
+            own = {k: net for k, net in nets.items() if set(STEM_SETS[stem_set]) <= set(net.stems)}
+            names = [] if models and wanted is None else candidates(stem_set, wanted)
+            names += own
             measured += [
                 compare(
                     method,
@@ -93,13 +102,15 @@ def evaluate(
                     mix.sample_rate,
                     mix_name=mix.name,
                     source=mix.source,
+                    separator=own.get(method),
                 )
                 for method in names
             ]
         rows = [row for row in kept.get(name, []) if row.method not in names] + measured
         order = candidates("film") + candidates("song")
+        # Methods in the registry's order, then models.
         kept[name] = sorted(
-            rows, key=lambda row: order.index(row.method) if row.method in order else -1
+            rows, key=lambda row: order.index(row.method) if row.method in order else len(order)
         )
         title = f"{name}: {total} mixes, SI-SDR in dB (gain)"
         console.print(table(summary(kept[name]), title))
@@ -112,6 +123,23 @@ def evaluate(
         n = len({row.mix for row in rows})
         texts.append(f"{name}, {n} mixes\n\n{markdown(entries)}\n{levels_markdown(entries)}")
     write_whole(out.with_suffix(".md"), "\n".join(texts).encode())
+
+
+def _nets(models: Sequence[Path]) -> dict[str, NetSeparator]:
+    """Return separators of models by name; whatever cannot be one is refused before work begins."""
+    found: dict[str, NetSeparator] = {}
+    for path in models:
+        sources = load(path).sources
+        stems = next((s for s in STEM_SETS.values() if set(s) <= set(sources)), None)
+        if stems is None:
+            raise SettingsError(
+                f"{path} gives {', '.join(sources)}; a net that gives the stems of "
+                f"{' or '.join(STEM_SETS)} is wanted"
+            )
+        if path.stem in found or path.stem in methods():
+            raise SettingsError(f"there is a {path.stem} already; give {path} another name")
+        found[path.stem] = NetSeparator(stems, f"file:{path}")
+    return found
 
 
 def _rounded(row: Row) -> dict[str, Any]:

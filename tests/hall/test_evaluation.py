@@ -5,13 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.sounds import scene
 from tests.tiny_corpus import write_corpus
 from unstir.cli import main
 from unstir.evaluate import si_sdr_db, snr_db
+from unstir.neural.checkpoint import save
+from unstir.neural.compact import Compact, CompactConfig
 from unstir.neural.folders import write_scene
 from unstir.neural.pack import pack
+from unstir.neural.separator import NetSeparator
+from unstir.separate import separate_with
+from unstir.types import FILM, Mixture
 
 RATE = 8000
 
@@ -91,3 +97,44 @@ def test_other_recordings_than_those_of_the_frozen_list_are_refused(
     assert list(pack(write_corpus(tmp_path / "corpus"), tmp_path / "pack"))
     assert run("--set", "report", "--pack", tmp_path / "pack") == 2
     assert "frozen" in capsys.readouterr().err
+
+
+def model_file(path: Path, sources: tuple[str, ...] = FILM) -> Path:
+    config = CompactConfig(n_sources=len(sources), channels=(4, 4, 4), hidden=8)
+    torch.manual_seed(0)
+    save(path, "compact", Compact(config), config, sources, {}, sample_rate=44100)
+    return path
+
+
+def test_a_trained_net_is_measured_beside_methods(folder: Path, tmp_path: Path) -> None:
+    out, model = tmp_path / "figures.json", model_file(tmp_path / "mine.safetensors")
+    assert run(folder, "--method", "mixture", "--out", out, "--scenes", 1) == 0
+    assert run(folder, "--model", model, "--out", out, "--scenes", 1) == 0
+    rows = json.loads(out.read_text())["figures"][str(folder)]
+    assert [row["method"] for row in rows] == ["mixture", "mine"]
+    stems = scene(1.5, RATE)
+    truth = {name: value * np.float32(1 / 3) for name, value in stems.items()}
+    mix = Mixture(np.sum(list(truth.values()), axis=0, dtype=np.float64).astype(np.float32), RATE)
+    found = separate_with(NetSeparator(FILM, f"file:{model}"), mix)
+    assert rows[1]["si_sdr_db"]["speech"] == pytest.approx(
+        si_sdr_db(truth["speech"], found["speech"]), abs=0.02
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "sources", "sentence"),
+    [
+        ("odd", ("a", "b"), "a net that gives the stems of film or song is wanted"),
+        ("midside", FILM, "there is a midside already"),
+    ],
+)
+def test_a_model_that_cannot_be_measured_is_refused(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    sources: tuple[str, ...],
+    sentence: str,
+) -> None:
+    assert run(folder, "--model", model_file(tmp_path / f"{name}.safetensors", sources)) == 2
+    assert sentence in capsys.readouterr().err
