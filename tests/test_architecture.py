@@ -27,6 +27,7 @@ LEVELS = (
     ("run",),
     ("separate",),
     ("compare", "plugins", "sessions"),
+    ("ablation",),
     ("console",),
     ("demonstrate", "bench", "bench_neural", "bench_tasks"),
     ("evaluation", "report_sources"),

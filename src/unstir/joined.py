@@ -118,6 +118,8 @@ class Hybrid:
         the other way round. 0 is best by SI-SDR.
     seed : int
         For priors that draw random numbers.
+    bank : Bank, optional
+        What is asked instead of every prior, as by `unstir.ablation`.
 
     Raises
     ------
@@ -134,6 +136,7 @@ class Hybrid:
     precision: str = "auto"
     leakage: float = 0.0
     seed: int = 0
+    bank: Bank | None = None
 
     def __post_init__(self) -> None:
         if not -1 <= self.leakage <= 1:
@@ -195,7 +198,7 @@ class _Inner:
         return make(h.base, h._set_name, seed=h.seed, device=device)
 
     def _bank(self) -> Bank:
-        return Bank(self.outer.stems, self.outer.seed)
+        return self.outer.bank or Bank(self.outer.stems, self.outer.seed)
 
     def survey(self, blocks: Iterable[Mixture], /) -> State:
         kept = list(blocks)
