@@ -14,7 +14,8 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Separate mixes whose true stems are known, and print SI-SDR, its improvement "
         "over the mix,\nand SDR, with intervals over sources.\n\n"
         "FOLDER is laid out as Divide and Remaster or MUSDB18-HQ. Without one, the frozen scenes:\n"
-        "report, 60 of our own film recipe; foreign, 40 by the published dnr3 recipe, in stereo.\n"
+        "report, 60 of our own film recipe; foreign, 40 by the published dnr3 recipe, in stereo;\n"
+        "song, 12 stretches of one song.\n"
         "No net of ours was trained or chosen on their recordings.",
         epilog="examples:\n"
         "  unstir evaluate dnr_v2/tt --scenes 20\n"
@@ -28,7 +29,7 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "folders", metavar="FOLDER", nargs="*", help="mixes and stems; a set of its own each"
     )
     evaluate.add_argument(
-        "--pack", metavar="DIR", type=Path, help="what 'unstir data pack' wrote (for report)"
+        "--pack", metavar="DIR", type=Path, help="from 'unstir data pack' (for report and song)"
     )
     evaluate.add_argument(
         "--corpus", metavar="DIR", type=Path, help="folder of recordings (for foreign)"
@@ -36,10 +37,10 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     evaluate.add_argument(
         "--set",
         dest="sets",
-        choices=("report", "foreign"),
+        choices=("report", "foreign", "song"),
         action="append",
         default=[],
-        help="a frozen set; may be repeated (default: both, if no folder is given)",
+        help="a frozen set; may be repeated (default: all, if no folder is given)",
     )
     evaluate.add_argument(
         "--method", metavar="NAME", action="append", help="only this method; may be repeated"

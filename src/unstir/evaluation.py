@@ -19,7 +19,7 @@ from unstir.neural.separator import NetSeparator
 from unstir.registry import methods
 from unstir.types import SONG, STEM_SETS, Stems
 
-FROZEN_SETS = ("report", "foreign")
+FROZEN_SETS = ("report", "foreign", "song")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,14 @@ def evaluate(
     Parameters
     ----------
     sets : sequence of str
-        ``"report"``, ``"foreign"``, or folders in the layout of Divide and Remaster or
+        ``"report"``, ``"foreign"``, ``"song"``, or folders in the layout of Divide and Remaster or
         MUSDB18-HQ.
     wanted : sequence of str, optional
         Methods; by default all that are ready, or none where there are models.
     models : sequence of Path
         Trained nets, as ``unstir train`` leaves them, to be measured as methods of their names.
     pack : Path, optional
-        The corpus as ``unstir data pack`` wrote it, which the report set is mixed from.
+        The corpus as ``unstir data pack`` wrote it, which report and song are mixed from.
     corpus : Path, optional
         The corpus itself, which the foreign set is mixed from.
     n_scenes : int, optional
@@ -180,11 +180,13 @@ def _mixes(
 
     if name not in FROZEN_SETS:
         return _of_folder(Path(name), n)
-    if name == "report":
+    if name in ("report", "song"):
         if pack is None:
-            raise SettingsError("--set report needs --pack, what 'unstir data pack' wrote")
-        total = min(n or frozen.N_REPORT, frozen.N_REPORT)
-        scenes = frozen.report_scenes(Pack(pack), total)
+            raise SettingsError(f"--set {name} needs --pack, what 'unstir data pack' wrote")
+        largest = frozen.N_REPORT if name == "report" else frozen.N_SONG
+        of = frozen.report_scenes if name == "report" else frozen.song_scenes
+        total = min(n or largest, largest)
+        scenes = of(Pack(pack), total)
     else:
         if corpus is None:
             raise SettingsError("--set foreign needs --corpus, the folder of recordings")

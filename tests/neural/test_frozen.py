@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 
 from unstir.errors import AudioError
-from unstir.neural.frozen import FROZEN, foreign_scenes, report_plans, report_scenes
+from unstir.neural.frozen import (
+    FROZEN,
+    foreign_scenes,
+    report_plans,
+    report_scenes,
+    song_plans,
+    song_scenes,
+)
 from unstir.neural.pack import Clip, Pack, pack
 from unstir.neural.scenes import digest
 from unstir.neural.split import SPLITS, assign, family
+from unstir.types import SONG
 
 pytestmark = pytest.mark.corpus
 
@@ -36,6 +44,18 @@ def test_a_report_scene_uses_recordings_of_the_report_split_alone(whole: Pack) -
         for bus in (*plan.speech, *plan.music, *plan.effects):
             assert all(clips[piece.clip].split == "report" for piece in bus.pieces)
             assert not bus.room or clips[bus.room].split == "report"
+
+
+def test_the_song_scenes_are_those_of_the_frozen_list(whole: Pack) -> None:
+    plans = song_plans(whole)
+    assert digest(plans) == FROZEN["song"]
+    clips: Mapping[str, Clip] = {clip.path: clip for clip in whole.clips}
+    for plan in plans:
+        for bus in (*plan.speech, *plan.music):
+            assert all(clips[piece.clip].split == "report" for piece in bus.pieces)
+    name, source, stems = next(song_scenes(whole, 1))
+    assert (name, source, list(stems)) == ("song 0", "song: eir_rubidium", list(SONG))
+    assert all(value.shape == (2, 882000) and value.any() for value in stems.values())
 
 
 def test_the_foreign_scenes_are_those_of_the_frozen_list(corpus: Path) -> None:
