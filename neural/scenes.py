@@ -128,6 +128,8 @@ class Recipe:
             if effects and rng.random() < 0.15:
                 effects += _softer(rng, self._effects(rng, n_samples))
             music, effects = _varied(rng, music), _varied(rng, effects)
+            if rng.random() < 0.4:
+                speech, music, effects = _staged(rng, speech, music, effects)
         return Scene(
             n_samples,
             speech,
@@ -370,6 +372,38 @@ def _varied(rng: np.random.Generator, buses: tuple[Bus, ...]) -> tuple[Bus, ...]
             bus = replace(bus, high_hz=float(np.exp(rng.uniform(np.log(3500), np.log(15000)))))
         found.append(bus)
     return tuple(found)
+
+
+def _staged(
+    rng: np.random.Generator,
+    speech: tuple[Bus, ...],
+    music: tuple[Bus, ...],
+    effects: tuple[Bus, ...],
+) -> tuple[tuple[Bus, ...], tuple[Bus, ...], tuple[Bus, ...]]:
+    """Return buses as mixers of films place them: dialogue in the very middle, the rest around it.
+
+    Then, and in a scene's own statistics alone, the middle tells what is speech.
+    """
+
+    def aside(piece: Piece) -> Piece:
+        if piece.pan is None or abs(piece.pan) > 0.2:
+            return piece
+        side = float(rng.uniform(0.2, 1)) * (1 if rng.random() < 0.5 else -1)
+        return replace(piece, pan=side)
+
+    dry = rng.random() < 0.7
+    return (
+        tuple(replace(bus, pan=(0.0, 0.0), room="" if dry else bus.room) for bus in speech),
+        tuple(replace(bus, width=max(bus.width, float(rng.uniform(0.8, 1.5)))) for bus in music),
+        tuple(
+            replace(
+                bus,
+                pieces=tuple(aside(piece) for piece in bus.pieces),
+                width=max(bus.width, float(rng.uniform(0.8, 1.5))),
+            )
+            for bus in effects
+        ),
+    )
 
 
 def _automation(rng: np.random.Generator, full: bool) -> tuple[float, ...]:

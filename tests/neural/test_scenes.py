@@ -104,6 +104,17 @@ def test_training_scenes_hold_two_of_a_kind_bent_sources_and_codecs(
     assert not any(b.high_hz for s in full for b in (*s.music, *s.effects))
 
 
+def test_in_many_training_scenes_dialogue_alone_is_in_the_middle(many: list[Scene]) -> None:
+    def alone(scene: Scene) -> bool:
+        middle = all(bus.pan == (0.0, 0.0) for bus in scene.speech)
+        events = [p for bus in scene.effects for p in bus.pieces]
+        beside = all(p.pan is None or abs(p.pan) >= 0.2 for p in events)
+        return middle and beside and all(bus.width >= 0.8 for bus in scene.music)
+
+    whole = [s for s in many if s.speech and s.music and s.effects]
+    assert 0.35 < np.mean([alone(s) for s in whole]) < 0.7
+
+
 def test_a_third_of_the_music_is_sung(many: list[Scene]) -> None:
     scored = [s for s in many if s.music]
     sung = [any("singing/" in p.clip for b in s.music for p in b.pieces) for s in scored]
