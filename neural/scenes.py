@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from unstir.neural.bending import softer, staged, varied
 from unstir.neural.pack import SAMPLE_RATE, Clip, Pack, of_labels
 from unstir.neural.plans import FOLD_HZ, ROOM_S, STEMS, Bus, Piece, Scene, digest
 from unstir.neural.split import MADE
@@ -122,14 +123,14 @@ class Recipe:
         if not full:
             # Two of a kind at once, and recordings at low rates: more than the corpus holds.
             if speech and rng.random() < 0.08:
-                speech += _softer(rng, self._speech(rng, n_samples, wide_voice, folded))
+                speech += softer(rng, self._speech(rng, n_samples, wide_voice, folded))
             if music and rng.random() < 0.15:
-                music += _softer(rng, self._music(rng, n_samples))
+                music += softer(rng, self._music(rng, n_samples))
             if effects and rng.random() < 0.15:
-                effects += _softer(rng, self._effects(rng, n_samples))
-            music, effects = _varied(rng, music), _varied(rng, effects)
+                effects += softer(rng, self._effects(rng, n_samples))
+            music, effects = varied(rng, music), varied(rng, effects)
             if rng.random() < 0.4:
-                speech, music, effects = _staged(rng, speech, music, effects)
+                speech, music, effects = staged(rng, speech, music, effects)
         return Scene(
             n_samples,
             speech,
@@ -346,64 +347,6 @@ class Recipe:
     def _room(self, rng: np.random.Generator) -> str:
         rooms = [c for part in self._by_kind["rir"].values() for c in part]
         return rooms[rng.integers(len(rooms))].path if rooms else ""
-
-
-def _softer(rng: np.random.Generator, buses: tuple[Bus, ...]) -> tuple[Bus, ...]:
-    """Return a second layer of a stem, most often below the first."""
-    down_db = float(rng.normal(5, 4))
-    return tuple(replace(bus, level_db=bus.level_db - down_db) for bus in buses)
-
-
-def _varied(rng: np.random.Generator, buses: tuple[Bus, ...]) -> tuple[Bus, ...]:
-    """Return buses bent further than any film would: what is learned by heart is of no use then.
-
-    A third is faster or slower and of another color, a tenth plays backward, and some have
-    lost their treble, as sources at 8 to 32 kHz have.
-    """
-    found = []
-    for bus in buses:
-        if rng.random() < 0.35:
-            a, b, c, d = (float(x) for x in np.asarray(bus.tilt_db) + rng.normal(0, 4, 4).round(2))
-            speed = float(np.clip(bus.speed * np.exp(rng.normal(0, 0.2)), 0.5, 2))
-            bus = replace(bus, speed=speed, tilt_db=(a, b, c, d))
-        if rng.random() < 0.1:
-            bus = replace(bus, backward=True)
-        if rng.random() < 0.06:
-            bus = replace(bus, high_hz=float(np.exp(rng.uniform(np.log(3500), np.log(15000)))))
-        found.append(bus)
-    return tuple(found)
-
-
-def _staged(
-    rng: np.random.Generator,
-    speech: tuple[Bus, ...],
-    music: tuple[Bus, ...],
-    effects: tuple[Bus, ...],
-) -> tuple[tuple[Bus, ...], tuple[Bus, ...], tuple[Bus, ...]]:
-    """Return buses as mixers of films place them: dialogue in the very middle, the rest around it.
-
-    Then, and in a scene's own statistics alone, the middle tells what is speech.
-    """
-
-    def aside(piece: Piece) -> Piece:
-        if piece.pan is None or abs(piece.pan) > 0.2:
-            return piece
-        side = float(rng.uniform(0.2, 1)) * (1 if rng.random() < 0.5 else -1)
-        return replace(piece, pan=side)
-
-    dry = rng.random() < 0.7
-    return (
-        tuple(replace(bus, pan=(0.0, 0.0), room="" if dry else bus.room) for bus in speech),
-        tuple(replace(bus, width=max(bus.width, float(rng.uniform(0.8, 1.5)))) for bus in music),
-        tuple(
-            replace(
-                bus,
-                pieces=tuple(aside(piece) for piece in bus.pieces),
-                width=max(bus.width, float(rng.uniform(0.8, 1.5))),
-            )
-            for bus in effects
-        ),
-    )
 
 
 def _automation(rng: np.random.Generator, full: bool) -> tuple[float, ...]:

@@ -167,6 +167,19 @@ class Hybrid:
         learned = self.survey([mix]) if state is None else state
         return AtRate(inner, inner.refiner.config.sample_rate).separate(mix, learned)
 
+    def examine(self, mix: Mixture) -> tuple[View, Refiner]:
+        """Return the mix as the refiner sees it, and the refiner.
+
+        Parameters
+        ----------
+        mix : Mixture
+            One window of any rate; what is learned of a recording is learned of it.
+        """
+        inner = _Inner(self, self._opened())
+        state = self.survey([mix])
+        there = AtRate(inner, inner.refiner.config.sample_rate).lowered(mix)
+        return inner.look(there, state)[1], inner.refiner
+
     @property
     def _set_name(self) -> str:
         return next(name for name, stems in STEM_SETS.items() if stems == self.stems)
@@ -209,21 +222,22 @@ class _Inner:
         }
         return {"gain_db": np.asarray(gain_db, np.float64), **(nested(learned) or {})}
 
+    def look(self, mix: Mixture, state: State) -> tuple[Stems, View]:
+        """Return the base's stems, and what the refiner sees."""
+        bands, device = self.refiner.config.bands, torch.device(self.outer.device)
+        gain_db = float(state["gain_db"])
+        base = self._base().separate(mix, part_of(state, "base"))
+        leveled = {name: _gained(value, gain_db) for name, value in base.items()}
+        learned = part_of(state, "bank") or {}
+        with inference(device, "fp32"):
+            louder = _louder(mix, gain_db)
+            return base, look(louder, leveled, self._bank(), learned, bands, device)
+
     def separate(self, mix: Mixture, /, state: State | None = None) -> Stems:
         assert state is not None
         h, bands, device = self.outer, self.refiner.config.bands, torch.device(self.outer.device)
         gain_db = float(state["gain_db"])
-        base = self._base().separate(mix, part_of(state, "base"))
-        leveled = {name: _gained(value, gain_db) for name, value in base.items()}
-        with inference(device, "fp32"):
-            view = look(
-                _louder(mix, gain_db),
-                leveled,
-                self._bank(),
-                part_of(state, "bank") or {},
-                bands,
-                device,
-            )
+        base, view = self.look(mix, state)
         with inference(device, h.precision):
             corrections = self.refiner(
                 Seen(*(plane[None] for plane in view.seen)), 2.0**-h.leakage

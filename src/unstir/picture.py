@@ -177,7 +177,7 @@ def _draw_time(axes: "Axes", duration_s: float) -> None:
     axes.set_xticks(times, labels, fontsize=12.5, color=INK)
 
 
-def _drawable(text: str, longest: int) -> str:
+def drawable(text: str, longest: int) -> str:
     """Return the text with a box for what the font lacks, its middle left out if too long."""
     from matplotlib.font_manager import findfont, get_font
 
@@ -250,7 +250,7 @@ def draw(
         # File names may hold dollar signs: nothing is a formula.
         figure.text(*place, text, size=size, family=FONT, parse_math=False, **style)
 
-    write(LEFT_PX, height_px - 22, _drawable(title, 68), 18, weight="bold", color=INK, va="top")
+    write(LEFT_PX, height_px - 22, drawable(title, 68), 18, weight="bold", color=INK, va="top")
     for k, (name, source) in enumerate(columns.items()):
         bottom = height_px - TOP_PX - (k + 1) * ROW_PX - k * GAP_PX
         axes = figure.add_axes((left, bottom / height_px, width, ROW_PX / height_px))
@@ -271,7 +271,7 @@ def draw(
         axes.tick_params(length=3, color=FAINT)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        middle_px, label = bottom + ROW_PX / 2, _drawable(name, 20)
+        middle_px, label = bottom + ROW_PX / 2, drawable(name, 20)
         size = min(18.0, 18 * 8 / max(1, len(label)))
         write(20, middle_px, label, size, weight="bold", color=INK, va="bottom")
         if loudness_lufs and name in loudness_lufs:

@@ -263,13 +263,13 @@ class AtRate:
 
     def survey(self, blocks: Iterable[Mixture], /) -> State | None:
         """Return what the separator learns of the resampled blocks."""
-        return self.separator.survey([self._lowered(block) for block in blocks])
+        return self.separator.survey([self.lowered(block) for block in blocks])
 
     def separate(self, mix: Mixture, /, state: State | None = None) -> Stems:
         """Return stems at the mix's own rate; no delay, no seam, nothing lost."""
         if mix.sample_rate == self.sample_rate:
             return self.separator.separate(mix, state)
-        low = self.separator.separate(self._lowered(mix), state)
+        low = self.separator.separate(self.lowered(mix), state)
         stems = {
             name: _resample(value, self.sample_rate, mix.sample_rate, mix.n_samples)
             for name, value in low.items()
@@ -294,7 +294,8 @@ class AtRate:
         stems[last] = stems[last] + rest
         return stems
 
-    def _lowered(self, mix: Mixture) -> Mixture:
+    def lowered(self, mix: Mixture) -> Mixture:
+        """Return the mix as the separator sees it."""
         n = max(1, round(mix.n_samples * self.sample_rate / mix.sample_rate))
         start = round(mix.start * self.sample_rate / mix.sample_rate)
         waveform = _resample(mix.waveform, mix.sample_rate, self.sample_rate, n)
