@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 WEAKNESSES = {
     "compact-film": [
         "sung music: one act's singing was all there was to learn it from; vocals may go to speech",
-        "music in the training set is mostly electronic and game music; orchestras are rare",
+        "music in the training set is mostly electronic and game music, a quarter of it played "
+        "from made scores; recorded orchestras are rare",
         "speech in languages other than English, German and Spanish was hardly heard",
         "sounds of one stem that resemble another (crowds, musical effects, beatboxing) are split",
         "one mask serves both channels: two sources in one cell at two places are not told apart",
@@ -47,6 +48,9 @@ def main() -> None:
     parser.add_argument(
         "--figures", type=Path, help="what 'unstir evaluate --out' or report_voice.py wrote"
     )
+    parser.add_argument(
+        "--after", type=Path, nargs="+", default=[], help="folders of the legs it goes on from"
+    )
     options = parser.parse_args()
 
     best = torch.load(options.run / "best.pt", weights_only=True)
@@ -56,13 +60,19 @@ def main() -> None:
     config = replace(config, net_config=net_config)
     net = build(config)
     net.load_state_dict(best["net"])
-    log = [json.loads(line) for line in (options.run / "log.jsonl").read_text().splitlines()]
     score = task(config, net).score
     card: dict[str, Any] = {
         "license": "CC-BY-SA-4.0",
         "step": best["step"],
         "validation": {score: best[score]},
-        "curve": [[e["step"], e[score]] for e in log],
+        "curve": _curve(options.run, score),
+        "earlier_legs": [
+            {
+                "recipe": json.loads(torch.load(leg / "last.pt", weights_only=True)["config"]),
+                "curve": _curve(leg, score),
+            }
+            for leg in options.after
+        ],
         "known_weaknesses": WEAKNESSES[options.name],
     }
     if options.figures and options.name == "vad":
@@ -79,6 +89,11 @@ def main() -> None:
     for file in (path, path.with_suffix(".json")):
         shutil.copyfile(file, ROOT / "neural" / file.name)
     print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, step {best['step']}")
+
+
+def _curve(run: Path, score: str) -> list[list[float]]:
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [[entry["step"], entry[score]] for entry in log]
 
 
 def _tuple(value: Any) -> Any:
