@@ -112,6 +112,10 @@ def evaluate(
         kept[name] = sorted(
             rows, key=lambda row: order.index(row.method) if row.method in order else len(order)
         )
+        if not kept[name]:
+            del kept[name]
+            console.print(f"{name}: none of these methods gives its stems", soft_wrap=True)
+            continue
         title = f"{name}: {total} mixes, SI-SDR in dB (gain)"
         console.print(table(summary(kept[name]), title))
     if out is None:

@@ -99,6 +99,15 @@ def test_other_recordings_than_those_of_the_frozen_list_are_refused(
     assert "frozen" in capsys.readouterr().err
 
 
+def test_methods_of_another_stem_set_are_passed_over(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "figures.json"
+    assert run(folder, "--method", "demucs", "--out", out) == 0
+    assert "none of these methods gives its stems" in capsys.readouterr().out
+    assert json.loads(out.read_text())["figures"] == {}
+
+
 def model_file(path: Path, sources: tuple[str, ...] = FILM) -> Path:
     config = CompactConfig(n_sources=len(sources), channels=(4, 4, 4), hidden=8)
     torch.manual_seed(0)
