@@ -27,7 +27,7 @@ def add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "the true\nstems are known; a single file's may be given with --reference.",
         epilog="examples:\n"
         "  unstir compare film.wav\n"
-        "  unstir compare film.wav --methods midside classical compact-film --seconds 20\n"
+        "  unstir compare film.wav --methods midside,classical,compact-film --seconds 20\n"
         "  unstir compare mix.wav --reference stems -o report\n"
         "  unstir compare musdb18hq/test --stems song -o report",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -44,8 +44,8 @@ def add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     add(
         "--methods",
-        metavar="NAME",
-        nargs="+",
+        metavar="NAME,NAME",
+        type=lambda text: [name for name in text.split(",") if name],
         help="see 'unstir methods' (default: all that are ready)",
     )
     add(
