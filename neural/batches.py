@@ -100,7 +100,8 @@ class Batches(torch.utils.data.Dataset[Any]):
     sample_rate: int = SAMPLE_RATE
 
     def __post_init__(self) -> None:
-        pack = replace(self.pack, half=self.config.half)
+        half = self.config.half
+        pack = self.pack if half is None else replace(self.pack, half=half)
         recipe = SCENE_RECIPES[self.config.scenes](pack, "train", made=self.config.made)
         object.__setattr__(self, "_recipe", recipe)
         object.__setattr__(self, "_clips", {clip.path: clip for clip in self.pack.clips})

@@ -114,7 +114,7 @@ class Refiner(nn.Module):
     --------
     >>> net = Refiner(RefinerConfig(n_priors=2, channels=(4, 4), dilations=(1,))).eval()
     >>> seen = Seen(*(torch.rand(1, n, 9, 256) for n in (5, 3, 2)))
-    >>> net(seen).shape, float(net(seen).abs().max())
+    >>> net(seen).shape, float(net(seen).detach().abs().max())
     (torch.Size([1, 3, 9, 256]), 0.0)
     """
 

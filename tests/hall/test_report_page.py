@@ -27,6 +27,8 @@ from unstir.report_page import page
 from unstir.report_pictures import power_columns, shares, spectrogram_png
 from unstir.report_tables import tables
 
+pytestmark = pytest.mark.xdist_group("page")  # one browser, and its page, for all
+
 HOSTILE = "<img src=x onerror=alert(1)>.wav"
 
 
@@ -216,6 +218,19 @@ def opened(text: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page
         driver.quit()
 
 
+@pytest.fixture
+def playing(opened: Page) -> Page:
+    """Return the page with the speech of the mix playing, whatever was done to it before."""
+    if not opened.js("return document.querySelector('#speech .loop').checked"):
+        opened.click("#speech .loop")
+    if not opened.js("return unstir.players.speech.playing"):
+        opened.click("#speech .play")
+    opened.wait("unstir.players.speech.playing && unstir.players.speech.position() > 0.1")
+    opened.press("0")
+    opened.wait("unstir.players.speech.nodes[0].gain.gain.value > 0")
+    return opened
+
+
 def test_a_click_on_a_title_sorts_and_a_second_one_turns_it_round(opened: Page) -> None:
     rows = "[...document.querySelectorAll('#table-all tbody tr')]"
     order = f"return {rows}.map(row => row.cells[0].dataset.sort)"
@@ -225,40 +240,37 @@ def test_a_click_on_a_title_sorts_and_a_second_one_turns_it_round(opened: Page) 
     assert opened.js(order) == ["invert", "mixture", "midside", "oracle"]
 
 
-def test_switching_while_playing_is_a_change_of_gain_at_one_instant(opened: Page) -> None:
-    opened.click("#speech .loop")
-    opened.click("#speech .play")
-    opened.wait("unstir.players.speech.playing && unstir.players.speech.position() > 0.1")
+def test_switching_while_playing_is_a_change_of_gain_at_one_instant(playing: Page) -> None:
     gains = "return unstir.players.speech.nodes.map(n => n.gain.gain.value)"
-    before = opened.js(gains)
+    before = playing.js(gains)
     assert before[0] > 0 and before[1:] == [0] * 4
     same = "window.kept = unstir.players.speech.nodes[0].source; return unstir.players.speech.since"
-    since = opened.js(same)
-    opened.press("3")
-    opened.wait("unstir.players.speech.nodes[0].gain.gain.value === 0")
-    after = opened.js(gains)
+    since = playing.js(same)
+    playing.press("3")
+    playing.wait("unstir.players.speech.nodes[0].gain.gain.value === 0")
+    after = playing.js(gains)
     assert after[3] > 0 and [after[i] for i in (0, 1, 2, 4)] == [0] * 4
     # Nothing was started anew.
-    assert opened.js("return window.kept === unstir.players.speech.nodes[0].source")
-    assert opened.js("return unstir.players.speech.since") == since
-    matched = opened.js("return unstir.players.speech.choices[3].matched_db")
+    assert playing.js("return window.kept === unstir.players.speech.nodes[0].source")
+    assert playing.js("return unstir.players.speech.since") == since
+    matched = playing.js("return unstir.players.speech.choices[3].matched_db")
     assert after[3] == pytest.approx(10 ** (matched / 20), rel=1e-4)
-    opened.press("m")
-    opened.wait("unstir.players.speech.nodes[3].gain.gain.value === 1")
-    opened.press("m")
+    playing.press("m")
+    playing.wait("unstir.players.speech.nodes[3].gain.gain.value === 1")
+    playing.press("m")
 
 
-def test_all_sounds_of_a_player_are_decoded_to_one_length(opened: Page) -> None:
-    lengths = opened.js("return unstir.players.speech.nodes.map(n => n.source.buffer.length)")
+def test_all_sounds_of_a_player_are_decoded_to_one_length(playing: Page) -> None:
+    lengths = playing.js("return unstir.players.speech.nodes.map(n => n.source.buffer.length)")
     assert set(lengths) == {2 * 48000}
 
 
-def test_space_pauses_and_arrows_move(opened: Page) -> None:
-    opened.press(" ")
-    opened.wait("!unstir.players.speech.playing")
-    at = opened.js("return unstir.players.speech.position()")
-    opened.press("\ue012" if at >= 1 else "\ue014")  # left, right
-    assert abs(abs(opened.js("return unstir.players.speech.position()") - at) - 1) < 0.01
+def test_space_pauses_and_arrows_move(playing: Page) -> None:
+    playing.press(" ")
+    playing.wait("!unstir.players.speech.playing")
+    at = playing.js("return unstir.players.speech.position()")
+    playing.press("\ue012" if at >= 1 else "\ue014")  # left, right
+    assert abs(abs(playing.js("return unstir.players.speech.position()") - at) - 1) < 0.01
 
 
 def test_a_loop_comes_round(opened: Page) -> None:
