@@ -100,9 +100,7 @@ def observe(sources: Tensor, bands: Bands) -> tuple[Tensor, Sums]:
     known = parts[:, :-1]  # the crosses of all sources add up to the mixture's energy
     products = mix.real[:, None] * known.real + mix.imag[:, None] * known.imag
     totals = torch.cat([(mix.real.square() + mix.imag.square())[:, None], products], dim=1)
-    edges = band_edges(bands.n_fft, bands.n_bands, bands.n_single)
-    width = torch.from_numpy(np.diff(edges)).to(totals)
-    totals = to_bands(totals.sum(dim=2), bands) * width  # (B, S, T, K)
+    totals = band_sums(totals.sum(dim=2), bands)  # (B, S, T, K)
     mixture, cross = totals[:, :1], totals[:, 1:]
     cross = torch.cat([cross, mixture - cross.sum(dim=1, keepdim=True)], dim=1)
     energy = torch.view_as_real(parts).square().sum(dim=(2, 3, 4, 5))
@@ -114,6 +112,12 @@ def to_bands(bins: Tensor, bands: Bands) -> Tensor:
     n = bands.n_single
     down, _ = _upper(bands, bins.device)
     return torch.cat([bins[..., :n], bins[..., n:] @ down], dim=-1)
+
+
+def band_sums(bins: Tensor, bands: Bands) -> Tensor:
+    """Return the sum over the bins of every band: (..., bins) to (..., bands)."""
+    edges = band_edges(bands.n_fft, bands.n_bands, bands.n_single)
+    return to_bands(bins, bands) * torch.from_numpy(np.diff(edges)).to(bins)
 
 
 def to_bins(values: Tensor, bands: Bands) -> Tensor:

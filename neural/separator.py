@@ -117,7 +117,7 @@ class NetSeparator:
         return AtRate(_Leveled(self, model, gain_db), model.sample_rate).separate(mix)
 
     def _opened(self) -> Model:
-        model = _open(self.model, self.device)
+        model = open_model(self.model, self.device)
         if not set(self.stems) <= set(model.sources) and not (
             self.stems == SONG and SONG[0] in model.sources
         ):
@@ -264,8 +264,21 @@ def gain_to_level_db(blocks: list[Mixture]) -> float:
     return float(LEVEL_LUFS - loudness_lufs - 20 * np.log10(peak))
 
 
-def _open(model: str, device: str) -> Model:
-    """Return the model on its device, loaded once for as long as its files stay the same."""
+def open_model(model: str, device: str) -> Model:
+    """Return a model on its device, loaded once for as long as its files stay the same.
+
+    Parameters
+    ----------
+    model : str
+        As in `NetSeparator`.
+    device : str
+        ``"cpu"`` or ``"cuda:N"``.
+
+    Raises
+    ------
+    SettingsError
+        If the model cannot be loaded.
+    """
     scheme, _, net_name = model.partition(":")
     if scheme == "random":
         return _drawn(net_name, device)
@@ -277,7 +290,7 @@ def _open(model: str, device: str) -> Model:
     return _loaded(path, device, stamp)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)  # a hybrid holds two, a comparison of two hybrids four
 def _loaded(path: Path, device: str, stamp: tuple[Any, ...]) -> Model:
     model = load(path)
     model.net.to(device)

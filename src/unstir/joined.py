@@ -7,9 +7,6 @@ the level of its training, both undone.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +14,10 @@ from torch import Tensor
 
 from unstir.errors import SettingsError
 from unstir.hybrid.bank import Bank
-from unstir.neural.checkpoint import load
 from unstir.neural.device import choose_precision, inference, resolve
 from unstir.neural.planes import Bands, istft, planes, stft, to_bands, to_bins
 from unstir.neural.refiner import Refiner, Seen, shares_of
-from unstir.neural.separator import gain_to_level_db
+from unstir.neural.separator import gain_to_level_db, open_model
 from unstir.registry import find, make
 from unstir.spectral import analyze, consistent
 from unstir.streaming import AtRate
@@ -186,12 +182,19 @@ class Hybrid:
 
     def _opened(self) -> Refiner:
         path = locate(self.model)
-        stamp = tuple(
-            (file.stat().st_mtime_ns, file.stat().st_size)
-            for file in (path, path.with_suffix(".json"))
-            if file.exists()
-        )
-        return _loaded(path, self.device, self.stems, stamp)
+        model = open_model(self.model, self.device)
+        if not isinstance(model.net, Refiner) or model.sources != self.stems:
+            raise SettingsError(
+                f"{path} is a {type(model.net).__name__} for {', '.join(model.sources)}; a refiner "
+                f"for {', '.join(self.stems)} is wanted"
+            )
+        n_planes = len(Bank(self.stems).names)
+        if model.net.config.n_priors not in (0, n_planes):
+            raise SettingsError(
+                f"{path} was trained on {model.net.config.n_priors} planes of priors, there are "
+                f"{n_planes}; it belongs to another version of unstir"
+            )
+        return model.net
 
 
 @dataclass(frozen=True)
@@ -261,20 +264,3 @@ def _gained(waveform: Waveform, gain_db: float) -> Waveform:
 
 def _louder(mix: Mixture, gain_db: float) -> Mixture:
     return replace(mix, waveform=_gained(mix.waveform, gain_db))
-
-
-@lru_cache(maxsize=2)
-def _loaded(path: Path, device: str, stems: tuple[str, ...], stamp: tuple[Any, ...]) -> Refiner:
-    model = load(path)
-    if not isinstance(model.net, Refiner) or model.sources != stems:
-        raise SettingsError(
-            f"{path} is a {type(model.net).__name__} for {', '.join(model.sources)}; a refiner for "
-            f"{', '.join(stems)} is wanted"
-        )
-    n_planes = len(Bank(stems).names)
-    if model.net.config.n_priors not in (0, n_planes):
-        raise SettingsError(
-            f"{path} was trained on {model.net.config.n_priors} planes of priors, there are "
-            f"{n_planes}; it belongs to another version of unstir"
-        )
-    return model.net.to(device)

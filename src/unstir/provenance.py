@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from unstir.hybrid.bank import TELLS
 from unstir.joined import Hybrid
-from unstir.neural.planes import band_edges, to_bands
+from unstir.neural.planes import band_edges, band_sums
 from unstir.neural.refiner import Seen
 from unstir.types import Mixture
 
@@ -84,8 +84,7 @@ def explain(hybrid: Hybrid, mix: Mixture) -> Provenance:
     sharpness = 2.0**-hybrid.leakage
     power = view.mixture.real.square() + view.mixture.imag.square()
     edges = band_edges(config.n_fft, config.n_bands, config.n_single)
-    width = torch.from_numpy(np.diff(edges)).to(power)
-    total = to_bands(power.sum(dim=0), config.bands) * width  # (T, K)
+    total = band_sums(power.sum(dim=0), config.bands)  # (T, K)
     with torch.inference_mode():
         whole = refiner(seen, sharpness)[0]  # (J, T, K)
         blind = refiner(seen._replace(priors=torch.zeros_like(seen.priors)), sharpness)[0]

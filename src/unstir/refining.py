@@ -23,7 +23,7 @@ from unstir.joined import look
 from unstir.neural.batches import SCENE_RECIPES, SOURCES, TrainConfig
 from unstir.neural.checkpoint import load
 from unstir.neural.pack import SAMPLE_RATE, Pack
-from unstir.neural.planes import Bands, band_edges, stft, to_bands
+from unstir.neural.planes import Bands, band_sums, stft
 from unstir.neural.refiner import Residues, Seen, error_energy, residue_loss
 from unstir.neural.render import render
 from unstir.neural.separator import NetSeparator
@@ -204,9 +204,7 @@ def observed(
         x = view.mixture
         cross = (lacking.real * x.real + lacking.imag * x.imag).sum(dim=1)  # (J, T, F)
         power = (x.real.square() + x.imag.square()).sum(dim=0)[None]
-        edges = band_edges(bands.n_fft, bands.n_bands, bands.n_single)
-        width = torch.from_numpy(np.diff(edges)).to(power)
-        sums = to_bands(torch.cat([power, cross]), bands) * width
+        sums = band_sums(torch.cat([power, cross]), bands)
         energies = torch.stack([_energy(lacking), _energy(true)])
     return torch.cat(tuple(view.seen)).numpy(), sums.numpy(), energies.numpy()
 
