@@ -16,9 +16,10 @@ References
    separation in turns.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,12 @@ class Bank:
         return nested({name: prior.survey(kept) for name, prior in self._methods().items()}) or {}
 
     def evidence(
-        self, spectrum: Spectrum, state: State, voice: Spectrum | None = None
+        self,
+        spectrum: Spectrum,
+        state: State,
+        voice: Spectrum | None = None,
+        *,
+        without: Collection[str] = (),
     ) -> dict[str, Evidence]:
         """Return what every prior says.
 
@@ -106,22 +112,26 @@ class Bank:
         voice : Spectrum, optional
             An estimate of the voice on the same grid; without one, the pitch is tracked on the
             mix, and how much of a frame is voice is not known.
+        without : collection of str
+            Priors that are not asked.
 
         Returns
         -------
         dict of str to Evidence
             By prior, in the order of `names`.
         """
-        methods = self._methods()
+        # The slowest first, so that the others fill the gaps.
+        asked: dict[str, Callable[[], Evidence]] = {
+            "harmonic": lambda: self._harmonic(spectrum, voice or spectrum)
+        }
+        for name, prior in sorted(self._methods().items(), key=lambda item: item[0] != "repet"):
+            asked[name] = partial(prior.evidence, spectrum, part_of(state, name))
+        asked["activity"] = lambda: self._activity(spectrum, voice)
+        asked["onset"] = lambda: self._onset(spectrum)
         with ThreadPoolExecutor(2) as pool:
-            # The slowest first, so that the others fill the gaps.
-            waiting = {"harmonic": pool.submit(self._harmonic, spectrum, voice or spectrum)}
-            for name, prior in sorted(methods.items(), key=lambda item: item[0] != "repet"):
-                waiting[name] = pool.submit(prior.evidence, spectrum, part_of(state, name))
+            waiting = {name: pool.submit(ask) for name, ask in asked.items() if name not in without}
             found = {name: job.result() for name, job in waiting.items()}
-        found["activity"] = self._activity(spectrum, voice)
-        found["onset"] = self._onset(spectrum)
-        return {name: found[name] for name in TELLS[self.stems]}
+        return {name: found[name] for name in TELLS[self.stems] if name in found}
 
     def planes(self, evidence: Mapping[str, Evidence]) -> NDArray[np.float32]:
         """Return what the priors say as planes.
@@ -182,7 +192,10 @@ class Bank:
         own = np.square(voice.magnitude).sum(axis=0)
         n = max(1, round(0.1 * spectrum.mix.sample_rate / spectrum.config.hop_length))
         kernel = np.ones(n) / n
-        whole, own = (np.convolve(level, kernel, "same") for level in (whole, own))
+        # The middle, as mode "same" has it, but of the sound even where that is the shorter one.
+        whole, own = (
+            np.convolve(level, kernel)[(n - 1) // 2 :][: len(level)] for level in (whole, own)
+        )
         share = np.divide(own, whole, out=np.zeros_like(own), where=whole > 0)
         mask = np.broadcast_to(
             np.sqrt(np.clip(share, 0, 1)).astype(np.float32), spectrum.magnitude.shape

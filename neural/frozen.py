@@ -29,6 +29,7 @@ from unstir.types import FILM, SONG, Stems
 SEED = 2000
 DURATION_S = 20.0
 N_REPORT, N_FOREIGN, N_SONG = 60, 40, 12
+FOREIGN_DIALOGUE = ("centered", "dry")  # of all its scenes: that recipe pans effects alone
 
 # Of the scene lists that the figures in docs/neural.md were made on. They were fixed before
 # the net that ships was trained.
@@ -44,6 +45,27 @@ def report_plans(pack: Pack) -> list[Scene]:
     recipe = Recipe(pack, "report")
     n = int(DURATION_S * SAMPLE_RATE)
     return [recipe.draw(np.random.default_rng([SEED, i]), n, full=True) for i in range(N_REPORT)]
+
+
+def dialogue_of(plan: Scene) -> tuple[str, str]:
+    """Return how the dialogue of a plan stands: its place and its room, for tables by kind.
+
+    Place is ``"moving"`` if a voice ends elsewhere than it began, else ``"wide"`` if one stands
+    off the middle, else ``"centered"``. Room is ``"reverberant"`` if the recipe put the voices
+    into one, at whatever level, else ``"dry"``; what a recording brings along is not known.
+
+    Examples
+    --------
+    >>> from unstir.neural.plans import Bus
+    >>> dialogue_of(Scene(9, speech=(Bus((), pan=(0.0, 0.0)), Bus((), pan=(0.0, 0.5)))))
+    ('moving', 'dry')
+    """
+    places = [bus.pan or (0.0, 0.0) for bus in plan.speech]
+    if any(begin != end for begin, end in places):
+        place = "moving"
+    else:
+        place = "wide" if any(begin for begin, _ in places) else "centered"
+    return place, "reverberant" if any(bus.room for bus in plan.speech) else "dry"
 
 
 def report_scenes(pack: Pack, n: int = N_REPORT) -> Iterator[tuple[str, str, Stems]]:

@@ -12,12 +12,15 @@ zero as long as the net gives zero, which it does before it is trained: then the
 base's own, on whatever grid those were made.
 
 The net is a U-Net [1]_ of convolutions over (frames, bands), without recurrence: the base knows
-who speaks, the refiner weighs evidence cell by cell.
+who speaks, the refiner weighs evidence cell by cell. How far each kind of evidence can be trusted
+is a matter of the whole scene (a center prior is worth nothing where dialogue moves), so the
+channels at the bottom are weighed by what they are on average over the window [2]_.
 
 References
 ----------
 .. [1] O. Ronneberger, P. Fischer, T. Brox, "U-Net: convolutional networks for biomedical image
    segmentation", MICCAI 2015.
+.. [2] J. Hu, L. Shen, G. Sun, "Squeeze-and-excitation networks", CVPR 2018.
 """
 
 from dataclasses import dataclass
@@ -233,9 +236,24 @@ def error_energy(corrections: Tensor, residues: Residues) -> Tensor:
     return (change + residues.residue).clamp(min=0)
 
 
+class _Weighed(nn.Module):
+    """Channels times how much they count in this window, between 0 and 2."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(width, width // 4)
+        self.excite = nn.Linear(width // 4, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.mean(dim=(2, 3))  # (B, C)
+        weight = 2 * torch.sigmoid(self.excite(torch.relu(self.squeeze(mean))))
+        return x * weight[:, :, None, None]
+
+
 def _core(width: int, dilation: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(width, width, 3, padding=(dilation, 1), dilation=(dilation, 1), bias=False),
         nn.BatchNorm2d(width),
         nn.ReLU(inplace=True),
+        _Weighed(width),
     )

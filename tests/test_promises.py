@@ -3,14 +3,18 @@
 A method joins these tests by being registered; no line here names one.
 """
 
+import atexit
 import dataclasses
+import functools
 import hashlib
 import json
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,6 +25,7 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.hall.test_joined import saved
 from tests.sounds import mixture_of, null_db, references, scene
 from unstir.channels import Routed, groups
 from unstir.errors import SettingsError
@@ -41,6 +46,14 @@ def first_set(name: str) -> str:
     return find(name).stem_sets[0]
 
 
+@functools.cache
+def drawn_refiner(stems: str) -> str:
+    """Return where a small refiner with random weights lies."""
+    folder = tempfile.mkdtemp(prefix="unstir-refiner-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return saved(Path(folder), stems=STEM_SETS[stems])
+
+
 def ready(name: str, stems: str, truth: Stems | None = None) -> Separator:
     """Return a method: with the scene's references or with random weights, if it needs those."""
     names = STEM_SETS[stems]
@@ -49,6 +62,8 @@ def ready(name: str, stems: str, truth: Stems | None = None) -> Separator:
         return make(name, stems, references=references(truth, names))
     if find(name).package:
         pytest.importorskip(find(name).package)
+    if find(name).needs == "weights" and find(name).kind == "hybrid":
+        return make(name, stems, model=drawn_refiner(stems), base="midside")
     if find(name).needs == "weights":
         return make(name, stems, model=f"random:{name}")
     return make(name, stems)
@@ -283,7 +298,9 @@ def killed_at(command: list[str], *, line: int, delay_s: float) -> bool:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-@pytest.mark.parametrize("name", ["midside", "ica", "compact-film"])
+@pytest.mark.parametrize(
+    "name", [name for name in ("midside", "ica", "compact-film", "hybrid") if name in READY]
+)
 def test_after_a_kill_at_any_point_the_next_run_ends_with_the_same_bytes(
     name: str, tmp_path: Path
 ) -> None:

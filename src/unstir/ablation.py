@@ -2,162 +2,272 @@
 
 A gain over the base alone proves little: a refiner is a further net. So the hybrid stands beside
 itself with its priors zeroed, with those of another scene, with a prior that says nothing but
-says it surely (the mix, evenly shared), with one prior at a time, and beside a refiner of
-equal size that never saw priors. Differences are paired over mixes, with intervals over sources.
+says it surely (the mix, evenly shared), with one prior at a time and with all but one, and beside
+a refiner of equal size that never saw priors.
+
+A base and the bank look at a mix once; every control is an edit of the planes that came of it,
+so all that it costs is one more pass of the refiner.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from unstir.compare import Row
-from unstir.evaluate import bootstrap_interval
+from unstir.errors import SettingsError
 from unstir.hybrid.bank import TELLS, Bank
-from unstir.joined import Hybrid
-from unstir.spectral import Spectrum, analyze, everywhere
-from unstir.types import Evidence, Mixture, Plane, State
+from unstir.joined import look
+from unstir.neural.device import choose_precision, inference
+from unstir.neural.planes import istft, to_bins
+from unstir.neural.refiner import Refiner, Seen
+from unstir.neural.separator import open_model
+from unstir.spectral import Spectrum, consistent
+from unstir.types import STEM_SETS, Evidence, Mixture, State, Stems, nested
 
-ZEROED, ELSEWHERE, MIXTURE = "zeroed", "elsewhere", "mixture"
+T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class Biased(Bank):
-    """A bank that does not say what the priors say.
-
-    Parameters
-    ----------
-    kind : str
-        ``"zeroed"``: nothing; ``"elsewhere"``: what priors say of ``other``; ``"mixture"``:
-        an even share, surely; or the name of the only prior that speaks.
-    other : Mixture, optional
-        Another scene, at the same rate and level.
-    """
-
-    kind: str = ZEROED
-    other: Mixture | None = None
-
-    def survey(self, blocks: Iterable[Mixture], /) -> State:
-        """Return what the priors learn, of the other scene if that is asked."""
-        return super().survey(blocks if self.other is None else [self.other])
-
-    def evidence(
-        self, spectrum: Spectrum, state: State, voice: Spectrum | None = None
-    ) -> dict[str, Evidence]:
-        """Return what every prior shall say."""
-        if self.kind == ELSEWHERE:
-            assert self.other is not None
-            there = analyze(self.other, spectrum.config)
-            return {
-                name: _fitted(found, spectrum.n_frames)
-                for name, found in super().evidence(there, state).items()
-            }
-        found = super().evidence(spectrum, state, voice)
-        if self.kind == MIXTURE:
-            share = np.full((1, 1, 1), 1 / len(self.stems), np.float32)
-            share = np.broadcast_to(share, (1, *spectrum.magnitude.shape))
-            even = Evidence(dict.fromkeys(self.stems, share), everywhere(spectrum))
-            return dict.fromkeys(found, even)
-        return {
-            name: value if name == self.kind else _silent(value) for name, value in found.items()
-        }
+HYBRID, ZEROED, ELSEWHERE, MIXTURE = (
+    "hybrid",
+    "priors zeroed",
+    "priors of another scene",
+    "the mix as prior",
+)
+ONLY, WITHOUT, LEAKAGE = "only ", "without ", "leakage "
+LEAKAGES = (-0.5, -0.25, 0.25, 0.5)  # 0 is the hybrid itself
+HEAR_THE_BASE = ("harmonic", "activity")  # the priors that look at the base's voice
 
 
-def _silent(evidence: Evidence) -> Evidence:
-    return Evidence(evidence.masks, np.zeros_like(evidence.validity))
-
-
-def _fitted(evidence: Evidence, n_frames: int) -> Evidence:
-    """Return evidence of another length, repeated from its start as often as it takes."""
-
-    def fit(plane: Plane) -> Plane:
-        index = np.arange(n_frames) % plane.shape[-1]
-        return np.asarray(plane[..., index], np.float32)
-
-    return Evidence(
-        {name: fit(mask) for name, mask in evidence.masks.items()}, fit(evidence.validity)
-    )
-
-
-def variants(hybrid: Hybrid, other: Mixture, blind: Hybrid | None = None) -> dict[str, Hybrid]:
-    """Return the hybrid and its controls, by what each is called in tables.
+@dataclass
+class Costs:
+    """Processor time spent, by what it was spent on.
 
     Parameters
     ----------
-    hybrid : Hybrid
-        What has to prove itself.
-    other : Mixture
-        A mix of another scene.
-    blind : Hybrid, optional
-        The same base with a refiner of equal size that was trained without priors.
+    spent_s : dict of str to float
+        In seconds, of all threads together; of the last time each was done.
 
     Examples
     --------
-    >>> other = Mixture(np.zeros((2, 4410), np.float32), 44100)
-    >>> stems = ("speech", "music", "effects")
-    >>> list(variants(Hybrid(stems, "random"), other))[:4]
-    ['hybrid', 'priors zeroed', 'priors of another scene', 'the mix as prior']
+    >>> costs = Costs()
+    >>> costs.clocked("sum", lambda: sum(range(9))), list(costs.spent_s)
+    (36, ['sum'])
     """
-    kinds = {
-        "priors zeroed": ZEROED,
-        "priors of another scene": ELSEWHERE,
-        "the mix as prior": MIXTURE,
-        **{f"only {name}": name for name in TELLS[hybrid.stems]},
-    }
-    found = {}
-    for name, kind in kinds.items():
-        heard = other if kind == ELSEWHERE else None
-        found[name] = replace(hybrid, bank=Biased(hybrid.stems, hybrid.seed, kind, heard))
-    return {"hybrid": hybrid, **({"no priors in training": blind} if blind else {}), **found}
+
+    spent_s: dict[str, float] = field(default_factory=dict)
+
+    def clocked(self, name: str, work: Callable[[], T]) -> T:
+        """Return what work gives, and note what it cost."""
+        began = time.process_time()
+        found = work()
+        self.spent_s[name] = time.process_time() - began
+        return found
 
 
-def paired(rows: Sequence[Row], name: str, *, seed: int = 0) -> list[dict[str, Any]]:
-    """Return by how much a method is better than each other, mix by mix.
+@dataclass(frozen=True)
+class Clocked(Bank):
+    """A bank for one mix that asks its priors one after another and notes what each costs.
+
+    Asked again, for another base, it repeats what does not depend on the base's voice.
 
     Parameters
     ----------
-    rows : sequence of Row
-        Of one set of mixes, every method on every mix.
-    name : str
-        The method that has to prove itself.
-    seed : int
-        Of the bootstrap over sources.
+    costs : Costs
+        Gets ``"PRIOR"`` and, of those that learn from the whole recording, ``"PRIOR survey"``.
+    """
+
+    costs: Costs = field(default_factory=Costs, compare=False)
+    _said: dict[str, Evidence] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def survey(self, blocks: Iterable[Mixture], /) -> State:
+        """Return what the priors learn of the recording."""
+        kept = list(blocks)
+        learned = {
+            name: self.costs.clocked(f"{name} survey", partial(prior.survey, kept))
+            for name, prior in self._methods().items()
+        }
+        return nested(learned) or {}
+
+    def evidence(
+        self,
+        spectrum: Spectrum,
+        state: State,
+        voice: Spectrum | None = None,
+        *,
+        without: Collection[str] = (),
+    ) -> dict[str, Evidence]:
+        """Return what every prior says, as `Bank.evidence` does."""
+        _ = spectrum.magnitude  # which all share, so that the first does not pay for it
+        found = {}
+        for name in TELLS[self.stems]:
+            if name in without:
+                continue
+            if name in self._said:
+                found[name] = self._said[name]
+                continue
+            others = set(TELLS[self.stems]) - {name}
+            alone = partial(Bank.evidence, self, spectrum, state, voice, without=others)
+            found |= self.costs.clocked(name, alone)
+            if name not in HEAR_THE_BASE:
+                self._said[name] = found[name]
+        return found
+
+
+@dataclass(frozen=True)
+class Look:
+    """A mix, what a base made of it, and what a refiner sees of both.
+
+    Parameters
+    ----------
+    mix : Mixture
+        At the refiner's rate and level.
+    base : dict of str to ndarray of float32, each of the mix's shape
+        The base's stems.
+    cells : Tensor
+        Spectrogram of the mix, complex64, shape (channels, frames, bins).
+    seen : Seen
+        Planes, each of shape (planes, frames, bands).
+    """
+
+    mix: Mixture
+    base: Stems
+    cells: Tensor
+    seen: Seen
+
+
+def look_at(mix: Mixture, base: Stems, bank: Bank, state: State, refiner: Refiner) -> Look:
+    """Return what a refiner sees of a mix and of a base's stems, on the refiner's device.
+
+    Parameters
+    ----------
+    mix : Mixture
+        At the refiner's rate and level.
+    base : dict of str to ndarray of float32, each of the mix's shape
+        The base's stems.
+    bank : Bank
+        Of the same stems.
+    state : mapping
+        What the bank surveyed of the mix.
+    refiner : Refiner
+        For its grid.
+    """
+    device = _device_of(refiner)
+    with inference(device, "fp32"):
+        view = look(mix, base, bank, state, refiner.config.bands, device)
+    return Look(mix, base, view.mixture, view.seen)
+
+
+def refined(at: Look, refiner: Refiner, seen: Seen, leakage: float = 0.0) -> Stems:
+    """Return the stems as the hybrid gives them where the refiner sees these planes.
+
+    Parameters
+    ----------
+    at : Look
+        The mix and the base's stems.
+    refiner : Refiner
+        Which corrects them.
+    seen : Seen
+        Those of the look, or edited.
+    leakage : float in [-1, 1]
+        As in `unstir.joined.Hybrid`.
 
     Returns
     -------
-    list of dict
-        ``method``, ``stems`` (per stem ``gain_db`` and ``interval_db``), ``mean_gain_db`` and
-        ``mean_interval_db``: positive where ``name`` is better.
+    dict of str to ndarray of float32, each of the mix's shape
+        They add up to the mix.
     """
-    by_method: dict[str, dict[str, Row]] = {}
-    for row in rows:
-        by_method.setdefault(row.method, {})[row.mix] = row
-    own = by_method[name]
-    entries = []
-    for method, others in by_method.items():
-        if method == name:
-            continue
-        mixes = [mix for mix in own if mix in others]
-        sources = [own[mix].source for mix in mixes]
-        stems = list(own[mixes[0]].gain_db)
-        differences = {
-            stem: [own[m].gain_db[stem] - others[m].gain_db[stem] for m in mixes] for stem in stems
-        }
-        means = [float(np.nanmean([differences[s][k] for s in stems])) for k in range(len(mixes))]
-        entries.append(
-            {
-                "method": method,
-                "stems": {stem: _over(differences[stem], sources, seed) for stem in stems},
-                **{f"mean_{k}": v for k, v in _over(means, sources, seed).items()},
-            }
+    device, bands = _device_of(refiner), refiner.config.bands
+    with inference(device, choose_precision(device)):
+        corrections = refiner(Seen(*(plane[None] for plane in seen)), 2.0**-leakage)[0]
+    with inference(device, "fp32"):
+        changes = [
+            istft(part * at.cells, bands.n_fft, bands.hop_length, at.mix.n_samples).cpu().numpy()
+            for part in to_bins(corrections, bands)
+        ]
+    pairs = zip(at.base.items(), changes, strict=True)
+    return consistent(at.mix, {name: stem + change for (name, stem), change in pairs})
+
+
+def variants(stems: tuple[str, ...], seen: Seen, elsewhere: Tensor) -> Iterator[tuple[str, Seen]]:
+    """Yield what the refiner sees in each control, by what the control is called in tables.
+
+    Parameters
+    ----------
+    stems : tuple of str
+        A stem set.
+    seen : Seen
+        What the refiner sees in truth, each of shape (planes, frames, bands).
+    elsewhere : Tensor
+        The planes of priors of another scene, shape (planes, any frames, bands); repeated from
+        their start as often as it takes.
+
+    Examples
+    --------
+    >>> seen = Seen(*(torch.rand(n, 4, 2) for n in (5, 3, len(Bank().names))))
+    >>> names = [name for name, _ in variants(Bank().stems, seen, seen.priors)]
+    >>> names[:3], len(names)
+    (['priors zeroed', 'priors of another scene', 'the mix as prior'], 19)
+    """
+    priors = seen.priors
+    owners = [name.split()[0] for name in Bank(stems).names]
+    sure = [name.endswith(" validity") for name in Bank(stems).names]
+
+    def column(values: list[bool]) -> Tensor:
+        return torch.tensor(values, dtype=priors.dtype, device=priors.device)[:, None, None]
+
+    yield ZEROED, seen._replace(priors=torch.zeros_like(priors))
+    frames = torch.arange(priors.shape[1], device=priors.device) % elsewhere.shape[1]
+    yield ELSEWHERE, seen._replace(priors=elsewhere[:, frames])
+    # An even share is zero in the planes of masks, which are told less that share.
+    yield MIXTURE, seen._replace(priors=column(sure).expand_as(priors))
+    for prior in TELLS[stems]:
+        own = column([owner == prior for owner in owners])
+        yield ONLY + prior, seen._replace(priors=priors * own)
+        yield WITHOUT + prior, seen._replace(priors=priors * (1 - own))
+
+
+def open_refiner(file: str, device: torch.device, *, blind: bool = False) -> tuple[Refiner, str]:
+    """Return a refiner on a device, and the name of its stem set.
+
+    Parameters
+    ----------
+    file : str
+        As `unstir.weights.locate` takes it.
+    device : torch.device
+        Where it shall be.
+    blind : bool
+        Whether it must be one that was trained without priors, else one that was with them.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be loaded or holds something else.
+    """
+    model = open_model(file, str(device))
+    net = model.net
+    of: Mapping[tuple[str, ...], str] = {stems: name for name, stems in STEM_SETS.items()}
+    if not isinstance(net, Refiner) or model.sources not in of:
+        raise SettingsError(
+            f"{file} is a {type(net).__name__} for {', '.join(model.sources)}; a refiner for the "
+            f"stems of {' or '.join(STEM_SETS)} is wanted"
         )
-    return entries
+    wanted = 0 if blind else len(Bank(model.sources).names)
+    if net.config.n_priors != wanted:
+        raise SettingsError(
+            f"{file} was trained on {net.config.n_priors} planes of priors; a refiner trained on "
+            f"{wanted} is wanted here"
+        )
+    return net, of[model.sources]
 
 
-def _over(values: Sequence[float], sources: Sequence[str], seed: int) -> Mapping[str, Any]:
-    kept = [value for value in values if not np.isnan(value)]
-    interval = None
-    if len(set(sources)) >= 3:
-        interval = bootstrap_interval(values, groups=sources, seed=seed)
-    return {"gain_db": float(np.mean(kept)) if kept else float("nan"), "interval_db": interval}
+def n_weights(net: torch.nn.Module) -> int:
+    """Return how many numbers a net has learned."""
+    return int(np.sum([weight.numel() for weight in net.parameters()]))
+
+
+def _device_of(refiner: Refiner) -> torch.device:
+    return next(refiner.parameters()).device

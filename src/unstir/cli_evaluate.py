@@ -22,7 +22,9 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "  unstir data pack CORPUS -o pack\n"
         "  unstir evaluate --pack pack --corpus CORPUS --out evaluation.json\n"
         "  unstir evaluate --pack pack --set report --method compact-film --method oracle\n"
-        "  unstir evaluate --pack pack --set report --model runs/mine/compact-film-2.safetensors",
+        "  unstir evaluate --pack pack --set report --model runs/mine/compact-film-2.safetensors\n"
+        "  unstir evaluate --controls --pack pack --corpus CORPUS --out controls.json\n"
+        "  unstir evaluate --controls --refiner mine.safetensors --base classical dnr_v2/tt",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     evaluate.add_argument(
@@ -59,6 +61,38 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     evaluate.add_argument(
         "--out", metavar="FILE", type=Path, help="also write the figures as JSON, tables beside it"
     )
+    controls = evaluate.add_argument_group(
+        "the hybrid against its controls",
+        "base, hybrid, hybrid with less or wrong evidence, and oracle; in stereo and mono",
+    )
+    controls.add_argument(
+        "--controls",
+        action="store_true",
+        help="measure these, and none of the methods (default sets: those of the refiner's stems)",
+    )
+    controls.add_argument(
+        "--base",
+        dest="bases",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="what is refined: a method, or a net's file; may be repeated (default: the best net)",
+    )
+    controls.add_argument(
+        "--refiner", metavar="FILE", type=Path, help="default: the one that ships"
+    )
+    controls.add_argument(
+        "--blind",
+        metavar="FILE",
+        type=Path,
+        help="a refiner of equal size that was trained without priors",
+    )
+    controls.add_argument(
+        "--trained-on",
+        metavar="FILE",
+        type=Path,
+        help="a net: the first base, trained on for as long as the refiner",
+    )
     evaluate.set_defaults(run=_evaluate)
 
 
@@ -67,10 +101,37 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     if options.scenes is not None and options.scenes < 1:
         raise SettingsError(f"--scenes {options.scenes} came; 1 or more is wanted")
+    if options.controls:
+        return _controls(options)
+    for name in ("bases", "refiner", "blind", "trained_on"):
+        if getattr(options, name):
+            word = name.removesuffix("s").replace("_", "-")
+            raise SettingsError(f"--{word} came without --controls, which alone it is for; add it")
     evaluate(
         [*options.folders, *options.sets] or FROZEN_SETS,
         options.method,
         models=options.model,
+        pack=options.pack,
+        corpus=options.corpus,
+        n_scenes=options.scenes,
+        out=options.out,
+    )
+    return 0
+
+
+def _controls(options: argparse.Namespace) -> int:
+    from unstir.proof import prove
+
+    if options.method or options.model:
+        raise SettingsError(
+            "--controls came with --method or --model; leave those out, or measure them apart"
+        )
+    prove(
+        [*options.folders, *options.sets],
+        options.refiner,
+        bases=options.bases,
+        blind=options.blind,
+        trained_on=options.trained_on,
         pack=options.pack,
         corpus=options.corpus,
         n_scenes=options.scenes,

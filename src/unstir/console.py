@@ -101,6 +101,7 @@ class Reporter:
                 real_time_factor=report["real_time_factor"],
                 device=report["device"],
                 method=report["method"]["name"],
+                base=report["method"]["base"],
             )
         elif not self.quiet:
             table = Table(title=None, box=None, pad_edge=False)
@@ -130,7 +131,12 @@ class Reporter:
                 f"{report['real_time_factor']:.1f} x real time"
             )
             tracker = report["method"]["pitch_tracker"]
-            by = report["method"]["name"] + (f" (pitch by {tracker})" if tracker else "")
+            base = report["method"]["base"]
+            by = (
+                report["method"]["name"]
+                + (f" over {base}" if base else "")
+                + (f" (pitch by {tracker})" if tracker else "")
+            )
             out.print(f"{by} on {report['device']}: {depth}; {speed}")
 
     def error(self, path: Path, error: UnstirError) -> None:

@@ -15,6 +15,7 @@ from unstir.compare import Row, candidates, compare, levels_markdown, markdown, 
 from unstir.errors import SettingsError
 from unstir.journal import write_whole
 from unstir.neural.checkpoint import load
+from unstir.neural.refiner import Refiner
 from unstir.neural.separator import NetSeparator
 from unstir.registry import methods
 from unstir.types import SONG, STEM_SETS, Stems
@@ -36,12 +37,15 @@ class Known:
         They add up to the mix.
     sample_rate : int
         In hertz.
+    kinds : tuple of str
+        What is known of its dialogue, as `unstir.neural.frozen.dialogue_of` has it.
     """
 
     name: str
     source: str
     stems: Stems
     sample_rate: int
+    kinds: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -84,9 +88,9 @@ def evaluate(
     """
     console = Console(highlight=False)
     kept = _known(out)
-    nets = _nets(models)
+    nets = nets_of(models)
     for name in sets:
-        total, mixes = _mixes(name, pack, corpus, n_scenes)
+        total, mixes = mixes_of(name, pack, corpus, n_scenes)
         measured: list[Row] = []
         names: list[str] = []
         for mix in track(mixes, name, total, console=Console(stderr=True), transient=True):
@@ -129,15 +133,22 @@ def evaluate(
     write_whole(out.with_suffix(".md"), "\n".join(texts).encode())
 
 
-def _nets(models: Sequence[Path]) -> dict[str, NetSeparator]:
-    """Return separators of models by name; whatever cannot be one is refused before work begins."""
+def nets_of(models: Sequence[Path]) -> dict[str, NetSeparator]:
+    """Return separators of models by name.
+
+    Raises
+    ------
+    SettingsError
+        If a file is no net that separates a stem set, or two have one name.
+    """
     found: dict[str, NetSeparator] = {}
     for path in models:
-        sources = load(path).sources
-        stems = next((s for s in STEM_SETS.values() if set(s) <= set(sources)), None)
-        if stems is None:
+        model = load(path)
+        stems = next((s for s in STEM_SETS.values() if set(s) <= set(model.sources)), None)
+        if stems is None or isinstance(model.net, Refiner):
+            what = "refines" if isinstance(model.net, Refiner) else "gives"
             raise SettingsError(
-                f"{path} gives {', '.join(sources)}; a net that gives the stems of "
+                f"{path} {what} {', '.join(model.sources)}; a net that gives the stems of "
                 f"{' or '.join(STEM_SETS)} is wanted"
             )
         if path.stem in found or path.stem in methods():
@@ -175,28 +186,53 @@ def _known(out: Path | None) -> dict[str, list[Row]]:
         ) from None
 
 
-def _mixes(
+def mixes_of(
     name: str, pack: Path | None, corpus: Path | None, n: int | None
 ) -> tuple[int, Iterator[Known]]:
-    """Return how many mixes a set has, and the mixes one at a time."""
+    """Return how many mixes a set has, and the mixes one at a time.
+
+    Parameters
+    ----------
+    name, pack, corpus : str and Path
+        As `evaluate` takes them.
+    n : int, optional
+        Only the first so many.
+
+    Raises
+    ------
+    SettingsError
+        If a set needs a folder that was not given.
+    AudioError
+        If a folder holds no mix; while they are mixed, if the recordings are not those of the
+        frozen lists.
+    """
     from unstir.neural import frozen
     from unstir.neural.pack import SAMPLE_RATE, Pack
 
     if name not in FROZEN_SETS:
         return _of_folder(Path(name), n)
-    if name in ("report", "song"):
-        if pack is None:
-            raise SettingsError(f"--set {name} needs --pack, what 'unstir data pack' wrote")
-        largest = frozen.N_REPORT if name == "report" else frozen.N_SONG
-        of = frozen.report_scenes if name == "report" else frozen.song_scenes
-        total = min(n or largest, largest)
-        scenes = of(Pack(pack), total)
-    else:
+    kinds: list[tuple[str, ...]]
+    if name == "foreign":
         if corpus is None:
             raise SettingsError("--set foreign needs --corpus, the folder of recordings")
         total = min(n or frozen.N_FOREIGN, frozen.N_FOREIGN)
         scenes = frozen.foreign_scenes(corpus, total)
-    return total, (Known(*scene, SAMPLE_RATE) for scene in scenes)
+        kinds = [frozen.FOREIGN_DIALOGUE] * total
+    else:
+        if pack is None:
+            raise SettingsError(f"--set {name} needs --pack, what 'unstir data pack' wrote")
+        opened = Pack(pack)
+        if name == "report":
+            total = min(n or frozen.N_REPORT, frozen.N_REPORT)
+            scenes = frozen.report_scenes(opened, total)
+            kinds = [frozen.dialogue_of(plan) for plan in frozen.report_plans(opened)[:total]]
+        else:
+            total = min(n or frozen.N_SONG, frozen.N_SONG)
+            scenes = frozen.song_scenes(opened, total)
+            kinds = [()] * total
+    return total, (
+        Known(*scene, SAMPLE_RATE, kind) for scene, kind in zip(scenes, kinds, strict=True)
+    )
 
 
 def _of_folder(folder: Path, n: int | None) -> tuple[int, Iterator[Known]]:

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from unstir.errors import SettingsError
+from unstir.hybrid import fast_bank
 from unstir.hybrid.bank import Bank
 from unstir.neural.device import choose_precision, inference, resolve
 from unstir.neural.planes import Bands, istft, planes, stft, to_bands, to_bins
 from unstir.neural.refiner import Refiner, Seen, shares_of
 from unstir.neural.separator import gain_to_level_db, open_model
-from unstir.registry import find, make
+from unstir.registry import Method, find, make, methods
+from unstir.settings import DEFAULT_BASES
 from unstir.spectral import analyze, consistent
 from unstir.streaming import AtRate
 from unstir.types import (
@@ -33,7 +35,8 @@ from unstir.types import (
 )
 from unstir.weights import locate
 
-BASES = {"film": "compact-film", "song": "classical"}  # the best that ships, by stem set
+KIND = "hybrid"  # in the registry
+BASES = DEFAULT_BASES
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,16 @@ def look(
     """
     spectrum = analyze(mix)
     voice = Mixture(next(iter(base.values())), mix.sample_rate, mix.start, mix.role)
-    found = bank.planes(bank.evidence(spectrum, state, analyze(voice)))
+    if device.type == "cpu":
+        found = torch.from_numpy(bank.planes(bank.evidence(spectrum, state, analyze(voice))))
+    else:
+        found = fast_bank.planes(bank, spectrum, state, analyze(voice), device)
     cells = torch.from_numpy(spectrum.cells.transpose(0, 2, 1)).to(device)  # (C, T, F)
     waves = torch.from_numpy(np.stack([base[name] for name in bank.stems])).to(device)
     parts = stft(waves, bands.n_fft, bands.hop_length)  # (J, C, T, F)
     power = (cells.real.square() + cells.imag.square()).sum(dim=0) + 1e-12  # (T, F)
     # Where a band is many bins wide, the loud ones say what the prior thinks of the band.
-    weighed = to_bands(torch.from_numpy(found).to(device) * power, bands)  # (P, T, K)
+    weighed = to_bands(found * power, bands)  # (P, T, K)
     seen = Seen(
         planes(cells[None], bands)[0],
         shares_of(parts[None], cells[None], bands)[0],
@@ -114,13 +120,11 @@ class Hybrid:
         the other way round. 0 is best by SI-SDR.
     seed : int
         For priors that draw random numbers.
-    bank : Bank, optional
-        What is asked instead of every prior, as by `unstir.ablation`.
 
     Raises
     ------
     SettingsError
-        If ``leakage`` is out of range.
+        If ``leakage`` is out of range, or the base cannot be one.
     UnknownNameError
         If there is no such base or device.
     """
@@ -132,7 +136,6 @@ class Hybrid:
     precision: str = "auto"
     leakage: float = 0.0
     seed: int = 0
-    bank: Bank | None = None
 
     def __post_init__(self) -> None:
         if not -1 <= self.leakage <= 1:
@@ -142,7 +145,12 @@ class Hybrid:
         object.__setattr__(self, "device", str(device))
         object.__setattr__(self, "precision", choose_precision(device, self.precision))
         object.__setattr__(self, "base", self.base or BASES[self._set_name])
-        find(self.base)
+        why = unfit(find(self.base), self._set_name)
+        if why:
+            names = (name for name, m in methods().items() if not unfit(m, self._set_name))
+            raise SettingsError(
+                f"base={self.base!r} came, which {why}; choose from {', '.join(names)}"
+            )
 
     def survey(self, blocks: Iterable[Mixture], /) -> State:
         """Return what base and priors learn of the recording, and the gain to the refiner's level.
@@ -163,16 +171,18 @@ class Hybrid:
         learned = self.survey([mix]) if state is None else state
         return AtRate(inner, inner.refiner.config.sample_rate).separate(mix, learned)
 
-    def examine(self, mix: Mixture) -> tuple[View, Refiner]:
+    def examine(self, mix: Mixture, state: State | None = None) -> tuple[View, Refiner]:
         """Return the mix as the refiner sees it, and the refiner.
 
         Parameters
         ----------
         mix : Mixture
-            One window of any rate; what is learned of a recording is learned of it.
+            One window of any rate.
+        state : mapping, optional
+            What `survey` learned; without it, what is learned of a recording is learned of the mix.
         """
         inner = _Inner(self, self._opened())
-        state = self.survey([mix])
+        state = self.survey([mix]) if state is None else state
         there = AtRate(inner, inner.refiner.config.sample_rate).lowered(mix)
         return inner.look(there, state)[1], inner.refiner
 
@@ -197,6 +207,21 @@ class Hybrid:
         return model.net
 
 
+def unfit(method: Method, stems: str) -> str:
+    """Return why a method cannot be the base for a stem set; empty if it can.
+
+    Examples
+    --------
+    >>> unfit(find("oracle"), "film"), unfit(find("midside"), "film")
+    ('needs references', '')
+    """
+    if method.kind == KIND:
+        return "is a hybrid itself"
+    if stems not in method.stem_sets:
+        return f"does not give the stem set {stems}"
+    return f"needs {method.needs}" if method.needs else ""
+
+
 @dataclass(frozen=True)
 class _Inner:
     """The hybrid at the refiner's own rate."""
@@ -214,7 +239,7 @@ class _Inner:
         return make(h.base, h._set_name, seed=h.seed, device=device)
 
     def _bank(self) -> Bank:
-        return self.outer.bank or Bank(self.outer.stems, self.outer.seed)
+        return Bank(self.outer.stems, self.outer.seed)
 
     def survey(self, blocks: Iterable[Mixture], /) -> State:
         kept = list(blocks)

@@ -1,16 +1,20 @@
 """Which evidence moved the hybrid's stems where: by leaving one prior out at a time."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unstir.channels import Group, Routed
+from unstir.errors import SettingsError
 from unstir.hybrid.bank import TELLS
 from unstir.joined import Hybrid
 from unstir.neural.planes import band_edges, band_sums
 from unstir.neural.refiner import Seen
-from unstir.types import Mixture
+from unstir.streaming import Grid, one_blas_thread, survey_sample
+from unstir.types import Mixture, State, part_of
 
 BASE = "base"
 
@@ -63,7 +67,7 @@ class Provenance:
         return found
 
 
-def explain(hybrid: Hybrid, mix: Mixture) -> Provenance:
+def explain(hybrid: Hybrid, mix: Mixture, state: State | None = None) -> Provenance:
     """Return which evidence moved the stems of a mix where.
 
     Parameters
@@ -71,13 +75,15 @@ def explain(hybrid: Hybrid, mix: Mixture) -> Provenance:
     hybrid : Hybrid
         Explained as it is, with its base and leakage.
     mix : Mixture
-        One or two channels, looked at as one window: a minute at most is wise.
+        One or two channels, looked at as one window.
+    state : mapping, optional
+        What the hybrid's survey learned; without it, that is learned of the mix.
 
     Returns
     -------
     Provenance
     """
-    view, refiner = hybrid.examine(mix)
+    view, refiner = hybrid.examine(mix, state)
     config = refiner.config
     priors = TELLS[hybrid.stems]
     seen = Seen(*(plane[None] for plane in view.seen))
@@ -106,3 +112,59 @@ def explain(hybrid: Hybrid, mix: Mixture) -> Provenance:
         edges,
         config.n_fft,
     )
+
+
+def explain_all(
+    routed: Routed,
+    mix: Mixture,
+    state: State | None = None,
+    *,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Provenance:
+    """Return which evidence moved the stems of a mix of any length and number of channels.
+
+    Groups of channels are explained one by one, in windows of the length that they are
+    separated in, and what was moved is added up. An LFE that goes whole to one stem is left out.
+
+    Parameters
+    ----------
+    routed : Routed
+        A hybrid over the groups.
+    mix : Mixture
+        All channels.
+    state : mapping, optional
+        What the survey of ``routed`` learned; without it, that is learned of the mix.
+    progress : callable
+        Told the number of samples explained so far.
+
+    Raises
+    ------
+    SettingsError
+        If it is another separator.
+    """
+    hybrid = routed.separator
+    if not isinstance(hybrid, Hybrid):
+        raise SettingsError(f"a {type(hybrid).__name__} came to be explained; only a Hybrid can be")
+    window = Grid.for_rate(mix.sample_rate).window
+    moved, power = [], []
+    with one_blas_thread():
+        if state is None:
+            state = routed.survey(survey_sample([mix.waveform], sample_rate=mix.sample_rate))
+        for at in range(0, mix.n_samples, window):
+            stop = min(at + window, mix.n_samples)
+            parts = [
+                explain(hybrid, _part(mix, group, at, stop), part_of(state, str(i)))
+                for i, group in enumerate(routed.groups)
+                if group.role != "lfe" or routed.lfe_to is None
+            ]
+            # A window's last frame is centered where the next one's first is.
+            n_frames = len(parts[0].power) - (stop < mix.n_samples)
+            moved.append(np.sum([part.moved for part in parts], axis=0)[:, :, :n_frames])
+            power.append(np.sum([part.power for part in parts], axis=0)[:n_frames])
+            progress(stop)
+    return replace(parts[0], moved=np.concatenate(moved, axis=2), power=np.concatenate(power))
+
+
+def _part(mix: Mixture, group: Group, start: int, stop: int) -> Mixture:
+    waveform = np.ascontiguousarray(mix.waveform[list(group.channels), start:stop])
+    return Mixture(waveform, mix.sample_rate, mix.start + start, group.role)

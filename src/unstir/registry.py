@@ -38,7 +38,8 @@ class Method:
     summary : str
         What it is, in a few words.
     stem_sets : tuple of str
-        Names of the stem sets it can give.
+        Names of the stem sets it can give. `methods` leaves out those whose weights are not there,
+        unless that is true of all.
     min_channels : int
         Channels that have to be looked at together.
     needs : str
@@ -46,7 +47,8 @@ class Method:
         long as a file of ``weights`` is not there.
     weights : tuple of str
         Files of trained parameters, each ``"package/file"``, or ``"store:NAME"`` for a model that
-        the user adds (`unstir.weights.locate`).
+        the user adds (`unstir.weights.locate`). A file whose name ends in that of a stem set, as
+        ``hybrid-film.safetensors``, belongs to that set alone.
     weights_license : str
         Licence of the weights; empty if there are none.
     package : str
@@ -183,6 +185,18 @@ _OURS = (
         weights_license="as published",
         package="demucs",
     ),
+    Method(
+        "hybrid",
+        "unstir.joined:Hybrid",
+        "hybrid",
+        "any method as a base, corrected by a net that weighs the classical methods' evidence",
+        weights=(
+            "unstir.neural/hybrid-film.safetensors",
+            "unstir.neural/hybrid-song.safetensors",
+            "unstir.hybrid/dictionaries.safetensors",
+        ),
+        weights_license="CC-BY-SA-4.0",
+    ),
 )
 
 
@@ -203,8 +217,14 @@ def methods() -> Mapping[str, Method]:
 
 
 def _as_it_stands(method: Method) -> Method:
-    there = all(locate(entry).is_file() for entry in method.weights) and _installed(method)
-    return method if there else dataclasses.replace(method, needs="weights")
+    there = tuple(
+        name
+        for name in method.stem_sets
+        if all(locate(entry).is_file() for entry in weights_of(method, name))
+    )
+    if not there or not _installed(method):
+        return dataclasses.replace(method, needs="weights")
+    return dataclasses.replace(method, stem_sets=there)
 
 
 def _installed(method: Method) -> bool:
@@ -317,22 +337,52 @@ def make(
         check_device(device)
     if "model" in fields and "model" not in options:
         if method.needs == "weights":
-            raise SettingsError(
-                f"{name} needs weights, which do not come with unstir; get a checkpoint and add "
-                f"it with 'unstir models add {name} --file CHECKPOINT'"
-            )
-        options["model"] = method.weights[0]
+            raise SettingsError(_missing(method, stems))
+        options["model"] = weights_of(method, stems)[0]
     separator = build(stems=wanted, **options)
     assert isinstance(separator, Separator)
     return separator
 
 
-def weights_digest(method: Method) -> str:
-    """Return a SHA-256 over the method's weight files and the descriptions beside them.
+def _missing(method: Method, stems: str) -> str:
+    if method.weights[0].startswith("store:"):
+        return (
+            f"{method.name} needs weights, which do not come with unstir; get a checkpoint and add "
+            f"it with 'unstir models add {method.name} --file CHECKPOINT'"
+        )
+    files = [locate(entry) for entry in weights_of(method, stems)]
+    absent = ", ".join(str(file) for file in files if not file.is_file())
+    return f"{method.name} needs weights, and {absent} is not there; choose another --method"
 
-    Empty if it has none, or they are not there.
+
+def weights_of(method: Method, stems: str) -> tuple[str, ...]:
+    """Return those of a method's weights that a stem set needs.
+
+    Examples
+    --------
+    >>> weights_of(find("hybrid"), "song")[0]
+    'unstir.neural/hybrid-song.safetensors'
     """
-    paths = [locate(entry) for entry in method.weights]
+    others = tuple(f"-{name}.safetensors" for name in STEM_SETS if name != stems)
+    return tuple(entry for entry in method.weights if not entry.endswith(others))
+
+
+def weights_digest(method: Method, stems: str = "") -> str:
+    """Return a SHA-256 over a method's weight files and the descriptions beside them.
+
+    Parameters
+    ----------
+    method : Method
+        From `find`.
+    stems : str
+        A stem set; by default the method's first.
+
+    Returns
+    -------
+    str
+        In hexadecimal; empty if it has none, or they are not there.
+    """
+    paths = [locate(entry) for entry in weights_of(method, stems or method.stem_sets[0])]
     if not paths or not all(path.is_file() for path in paths):
         return ""
     digest = hashlib.sha256()

@@ -15,11 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unstir import __version__
 from unstir.audio import AudioInfo, open_writer, probe
 from unstir.bench import MEASURED
+from unstir.channels import Routed, groups
 from unstir.compare import candidates
 from unstir.errors import SettingsError, UnknownNameError, UnstirError
 from unstir.metrics import Scores, absent, loudness_lufs, null_depth_db, scores
@@ -34,6 +35,9 @@ from unstir.report_sources import (
 )
 from unstir.settings import Listener, Note, Progress
 from unstir.types import Mixture, Stems, Waveform
+
+if TYPE_CHECKING:
+    from unstir.provenance import Provenance
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +104,8 @@ class Comparison:
         Loudspeaker of every channel.
     notes : tuple of str
         What was left out, and why.
-    provenance : mapping of str to mapping of str to bytes
-        Per method and stem, a PNG of which evidence moved the result where.
+    provenance : mapping of str to Provenance
+        Per hybrid, which evidence moved the stems where.
     """
 
     name: str
@@ -115,7 +119,7 @@ class Comparison:
     seed: int = 0
     layout: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
-    provenance: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    provenance: "Mapping[str, Provenance]" = field(default_factory=dict)
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -254,11 +258,18 @@ def compare_file(
         name: read_reference(parts, info, file_samples, start, mix.shape)
         for name, parts in (files or {}).items()
     }
-    outcomes = []
+    outcomes: list[Outcome] = []
+    provenance = {}
     for i, name in enumerate(chosen):
         listener(Progress(f"comparing {len(chosen)} methods", i, len(chosen)))
         try:
             made = _run(name, stems, mix, info, references, device, seed)
+            if find(name).kind == "hybrid":
+                from unstir.provenance import explain_all  # only a hybrid waits for torch
+
+                hybrid = make(name, stems, seed=seed, device=device)
+                routed = Routed(hybrid, groups(info.n_channels, info.layout))
+                provenance[name] = explain_all(routed, Mixture(mix, info.sample_rate))
         except UnstirError as error:
             if methods and name in methods:
                 raise
@@ -281,6 +292,7 @@ def compare_file(
         seed,
         info.layout,
         tuple(notes),
+        provenance,
     )
 
 

@@ -13,9 +13,12 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from unstir.metrics import loudness_lufs
+from unstir.provenance_picture import COLORS, legend, painted
 from unstir.report import Comparison, Outcome
 from unstir.report_audio import matching_gains_db, opus
 from unstir.report_pictures import (
+    WIDTH,
+    colored_png,
     gradient,
     marks,
     power_columns,
@@ -67,6 +70,7 @@ def page(comparison: Comparison) -> str:
             for section in choices
         ],
         marks=marks(rate),
+        base_color=COLORS[0] if comparison.provenance else None,
         ramps={"power": gradient("magma"), "share": gradient("viridis")},
         data={
             **{key: head[key] for key in ("unstir", "file", "start_s", "duration_s")},
@@ -149,8 +153,16 @@ def _cards(
             share = _uri("image/png", share_png(of_all[section]))
         if label in outcomes:
             shown = _caption(outcomes[label], section)
-            picture = comparison.provenance.get(label, {}).get(section)
-            provenance = _uri("image/png", picture) if picture else None
+        if label in comparison.provenance and place != MIX:
+            found = comparison.provenance[label]
+            panel = painted(found, found.stems.index(section), n_columns=WIDTH)
+            provenance = {
+                "picture": _uri("image/png", colored_png(panel)),
+                "legend": [
+                    (name, color, f"{100 * share:.0f} %")
+                    for name, color, share in legend(found, section)
+                ],
+            }
         cards.append(
             {
                 "label": label,

@@ -89,6 +89,27 @@ def share_png(share: NDArray[np.float32]) -> bytes:
     return _png(share, "viridis")
 
 
+def colored_png(panel: NDArray[np.float32]) -> bytes:
+    r"""Return a PNG of colors; rows from low to high frequency.
+
+    Parameters
+    ----------
+    panel : ndarray of float32, shape (rows, columns, 3), in [0, 1]
+        Red, green and blue.
+
+    Examples
+    --------
+    >>> colored_png(np.ones((4, 4, 3), np.float32))[:4]
+    b'\x89PNG'
+    """
+    from PIL import Image
+
+    levels = np.rint(255 * panel[::-1]).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(levels, "RGB").quantize(256).save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
 def gradient(name: str, n: int = 9) -> str:
     """Return the stops of a CSS gradient of one of matplotlib's color maps.
 

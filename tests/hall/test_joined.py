@@ -1,18 +1,26 @@
 """The hybrid: its base as long as nothing was learned, and then stems that still add up."""
 
+import contextlib
+import hashlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from tests.sounds import mixture_of, null_db, scene
+from unstir import run
 from unstir.errors import SettingsError, UnknownNameError
 from unstir.hybrid.bank import Bank
 from unstir.joined import Hybrid
 from unstir.neural import checkpoint
 from unstir.neural.refiner import Refiner, RefinerConfig
-from unstir.registry import make
+from unstir.registry import _registered, make
+from unstir.separate import Result, separate_file
+from unstir.settings import Progress, Settings
 from unstir.types import FILM, SONG, STEM_SETS, Mixture
 
 RATE = 22050
@@ -103,3 +111,128 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
         Hybrid(SONG, model).survey([mix()])
     with pytest.raises(SettingsError, match="another version of unstir"):
         Hybrid(FILM, saved(tmp_path, n_priors=5)).survey([mix()])
+
+
+@pytest.mark.parametrize(
+    ("base", "why"),
+    [
+        ("hybrid", "is a hybrid itself"),
+        ("oracle", "needs references"),
+        ("mrx", "needs weights"),
+        ("demucs", "does not give the stem set film"),
+    ],
+)
+def test_a_base_that_cannot_be_one_is_refused_with_those_that_can(base: str, why: str) -> None:
+    with pytest.raises(SettingsError, match=f"{why}; choose from mixture, invert, midside"):
+        Hybrid(FILM, "file:none.safetensors", base)
+
+
+# ---- as a method of the registry, with weights that came from elsewhere ----
+
+
+@contextlib.contextmanager
+def brought(folder: Path) -> Iterator[None]:
+    """Give the method ``cheap``, as a package in that folder would: random weights, a fast base."""
+    (folder / "joined_room.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from unstir.joined import Hybrid\n"
+        "from unstir.registry import Method\n"
+        "@dataclass(frozen=True)\n"
+        "class Cheap(Hybrid):\n"
+        "    base: str = 'midside'\n"
+        "ours = Method('cheap', 'joined_room:Cheap', 'hybrid', 'cheap', ('film',),\n"
+        f"    weights=({saved(folder)!r},), weights_license='none')\n"
+    )
+    info = folder / "joined_room-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: joined-room\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[unstir.methods]\ncheap = joined_room:ours\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        _registered.cache_clear()
+        yield
+    sys.modules.pop("joined_room", None)
+    _registered.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def cheap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the folder of a package that brings the method ``cheap``, which is installed."""
+    folder = tmp_path_factory.mktemp("package")
+    with brought(folder):
+        yield folder
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """Return six seconds, of which the fourth and the fifth are loud."""
+    sound = mixture_of(scene(6, 8000))
+    sound[:, : 3 * 8000] *= np.float32(0.02)
+    sound[:, 5 * 8000 :] *= np.float32(0.02)
+    soundfile.write(tmp_path / "film.wav", sound.T, 8000, "PCM_16")
+    return tmp_path / "film.wav"
+
+
+def bytes_of(result: Result) -> dict[str, bytes]:
+    return {
+        file.name: file.read_bytes()
+        for file in result.folder.iterdir()
+        if file.name != "report.json"
+    }
+
+
+def test_a_run_says_base_leakage_and_weights(cheap: Path, film: Path, tmp_path: Path) -> None:
+    notes: list[object] = []
+    settings = Settings("cheap", base="bands", leakage=-0.5)
+    told = separate_file(film, tmp_path / "o", settings, listener=notes.append).report
+    digest = hashlib.sha256((cheap / "refiner.safetensors").read_bytes()).hexdigest()
+    assert (told["method"]["base"], told["method"]["leakage"]) == ("bands", -0.5)
+    assert told["method"]["weights_sha256"] == {"refiner.safetensors": digest}
+    assert told["null"]["exact"] and told["device"] == "cpu" and told["provenance"] is None
+    said = [note for note in told["notes"] if "bands" in note]
+    assert len(said) == 1 and "-0.5" in said[0] and digest[:12] in said[0]
+    assert said[0] in [getattr(note, "text", "") for note in notes]
+
+
+def test_base_and_leakage_belong_to_what_a_result_is_known_by(
+    cheap: Path, film: Path, tmp_path: Path
+) -> None:
+    settings = Settings("cheap")
+    separate_file(film, tmp_path / "o", settings)
+    assert separate_file(film, tmp_path / "o", settings).reused
+    for other in (Settings("cheap", base="bands"), Settings("cheap", leakage=0.5)):
+        with pytest.raises(SettingsError, match="--overwrite"):
+            separate_file(film, tmp_path / "o", other)
+
+
+def test_the_busiest_stretch_is_explained_and_an_interrupted_run_ends_alike(
+    cheap: Path, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "EXPLAINED_S", 2)
+    whole = separate_file(film, tmp_path / "whole", Settings("cheap"), explain=True)
+    told = whole.report["provenance"]
+    assert (told["file"], told["first_sample"], told["samples"]) == (
+        "provenance.png",
+        3 * 8000,
+        2 * 8000,
+    )
+    assert set(told["shares"]) == set(FILM)
+    assert (whole.folder / "provenance.png").read_bytes()[:4] == b"\x89PNG"
+
+    def stop(event: object) -> None:
+        if isinstance(event, Progress) and event.stage == "explaining":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        separate_file(film, tmp_path / "cut", Settings("cheap"), explain=True, listener=stop)
+    assert not (tmp_path / "cut" / "film").exists()
+    again = separate_file(film, tmp_path / "cut", Settings("cheap"), explain=True)
+    assert again.report["resumed_at_window"] and bytes_of(again) == bytes_of(whole)
+
+
+def test_a_base_for_two_channels_says_so_for_one(cheap: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "mono.wav", np.zeros(500), 8000)
+    with pytest.raises(SettingsError, match="midside needs two channels or more"):
+        separate_file(tmp_path / "mono.wav", tmp_path / "o", Settings("cheap"))
+    made = separate_file(tmp_path / "mono.wav", tmp_path / "o", Settings("cheap", base="bands"))
+    assert made.report["null"]["exact"]

@@ -8,10 +8,13 @@ import pytest
 
 from tests.hall.test_joined import saved
 from tests.sounds import mixture_of, scene
+from unstir.channels import Routed, groups
+from unstir.errors import SettingsError
 from unstir.hybrid.bank import TELLS
 from unstir.joined import Hybrid
-from unstir.provenance import Provenance, explain
-from unstir.provenance_picture import N_ROWS, draw_provenance, painted
+from unstir.provenance import Provenance, explain, explain_all
+from unstir.provenance_picture import COLORS, N_ROWS, draw_provenance, legend, painted
+from unstir.registry import make
 from unstir.types import FILM, Mixture
 
 RATE = 22050
@@ -45,6 +48,64 @@ def test_what_has_nothing_to_say_moves_nothing(tmp_path: Path) -> None:
     moved = dict(zip(found.evidence, found.moved.sum(axis=(0, 2, 3)), strict=True))
     assert moved["midside"] == 0 and moved["panning"] == 0
     assert moved["nmf"] > 0
+
+
+def test_groups_of_channels_add_up_and_the_lfe_is_left_out(tmp_path: Path) -> None:
+    hybrid = Hybrid(FILM, saved(tmp_path), "bands")
+    sound = Mixture(mixture_of(scene(1, RATE, channels=4)), RATE)
+    layout = ("FL", "FR", "FC", "LFE")
+    state = Routed(hybrid, groups(4, layout)).survey([sound])
+    found = explain_all(Routed(hybrid, groups(4, layout)), sound, state)
+    front, center = (
+        explain(hybrid, part, hybrid.survey([part]))
+        for part in (
+            Mixture(sound.waveform[:2], RATE),
+            Mixture(np.ascontiguousarray(sound.waveform[2:3]), RATE, role="center"),
+        )
+    )
+    np.testing.assert_allclose(found.moved, front.moved + center.moved, rtol=1e-4, atol=1e-6)
+
+
+def test_windows_join_without_a_frame_too_many(tmp_path: Path) -> None:
+    rate = 384000  # whose windows are shortest in time
+    noise = np.random.default_rng(0).standard_normal((1, 2_100_000)).astype(np.float32)
+    hybrid = Hybrid(FILM, saved(tmp_path), "bands")
+    done: list[int] = []
+    routed = Routed(hybrid, groups(1))
+    found = explain_all(routed, Mixture(0.1 * noise, rate), progress=done.append)
+    assert done == [2_000_000, 2_100_000]
+    assert abs(found.power.shape[0] - (2_100_000 / rate * 44100 / 512 + 1)) <= 1
+    assert found.moved.shape[2] == found.power.shape[0]
+
+
+def test_silence_moves_nothing(tmp_path: Path) -> None:
+    silence = Mixture(np.zeros((2, RATE), np.float32), RATE)
+    found = explain_all(Routed(Hybrid(FILM, saved(tmp_path), "midside"), groups(2)), silence)
+    assert not found.moved.any()
+    assert not painted(found, 0).any()
+
+
+def test_only_a_hybrid_is_explained() -> None:
+    with pytest.raises(SettingsError, match="a MidSide came to be explained"):
+        explain_all(Routed(make("midside"), groups(2)), mix())
+
+
+def test_the_legend_goes_from_most_to_least(found: Provenance) -> None:
+    lines = legend(found, "music")
+    assert {name for name, _, _ in lines} == set(found.evidence[1:])
+    assert [share for _, _, share in lines] == sorted((x for _, _, x in lines), reverse=True)
+    assert dict((name, color) for name, color, _ in lines)["mix"] == COLORS[1]
+
+
+def test_there_is_a_color_for_every_piece_of_evidence() -> None:
+    assert all(len(priors) + 2 <= len(set(COLORS)) for priors in TELLS.values())
+
+
+def test_a_quiet_stem_is_still_seen(found: Provenance) -> None:
+    """Most of what is within 40 dB of the loudest is brighter than a dark gray."""
+    base = found.moved[0, 0]
+    loud = painted(found, 0).max(axis=2)[:, : base.shape[0]]
+    assert np.median(loud[loud > 0]) > 0.3
 
 
 def test_the_panel_is_gray_where_the_base_decided_and_colored_where_not() -> None:

@@ -1,7 +1,18 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from unstir.errors import SettingsError, UnknownNameError
-from unstir.registry import Method, _registered, find, make, methods, weights_digest
+from unstir.registry import (
+    Method,
+    _as_it_stands,
+    _registered,
+    find,
+    make,
+    methods,
+    weights_digest,
+)
 from unstir.types import STEM_SETS, Separator
 
 READY = [name for name, method in methods().items() if not method.needs]
@@ -30,7 +41,33 @@ def test_an_unknown_stem_set_is_refused_with_the_list() -> None:
 def test_weights_are_named_licensed_and_there(name: str) -> None:
     method = find(name)
     assert bool(method.weights) == bool(method.weights_license)
-    assert bool(weights_digest(method)) == (bool(method.weights) and method.needs != "weights")
+    for stems in method.stem_sets:
+        there = bool(method.weights) and method.needs != "weights"
+        assert bool(weights_digest(method, stems)) == there
+
+
+def test_a_method_gives_the_stem_sets_whose_weights_are_there(tmp_path: Path) -> None:
+    files = [tmp_path / f"net-{stems}.safetensors" for stems in STEM_SETS]
+    shared = tmp_path / "shared.safetensors"
+    method = replace(
+        find("hybrid"), needs="", weights=tuple(f"file:{file}" for file in (*files, shared))
+    )
+    files[0].write_bytes(b"film")
+    assert _as_it_stands(method).needs == "weights"
+    shared.write_bytes(b"both")
+    assert (_as_it_stands(method).needs, _as_it_stands(method).stem_sets) == ("", ("film",))
+    before = weights_digest(method, "film")
+    files[1].write_bytes(b"song")
+    assert _as_it_stands(method).stem_sets == ("film", "song")
+    assert weights_digest(method, "film") == before != weights_digest(method, "song")
+
+
+def test_weights_that_should_have_come_along_are_named_where_they_are_missing() -> None:
+    hybrid = find("hybrid")
+    if not hybrid.needs:
+        pytest.skip("they are there")
+    with pytest.raises(SettingsError, match=r"hybrid-film\.safetensors is not there"):
+        make("hybrid")
 
 
 def test_another_package_can_bring_a_method(tmp_path, monkeypatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from tests.hall.comparisons import comparison
+from tests.hall.test_joined import brought
 from tests.sounds import mixture_of, references, scene
 from unstir.cli import main
 from unstir.errors import AudioError, SettingsError, UnknownNameError
@@ -63,6 +64,19 @@ def test_a_real_run_gives_every_figure(song: Path) -> None:
         assert nothing.scores["vocals"].stoi is not None
         assert oracle.scores["vocals"].stoi > nothing.scores["vocals"].stoi  # type: ignore[operator]
     assert Progress("comparing 3 methods", 2, 3) in events
+
+
+def test_a_hybrid_comes_with_what_moved_its_stems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # for the process that takes it apart
+    soundfile.write(tmp_path / "film.wav", mixture_of(scene(1, RATE)).T, RATE)
+    with brought(tmp_path):
+        found = compare_file(tmp_path / "film.wav", methods=["cheap"])
+    assert [outcome.kind for outcome in found.outcomes] == ["control", "hybrid"]
+    assert list(found.provenance) == ["cheap"]
+    assert found.provenance["cheap"].stems == FILM
+    assert found.provenance["cheap"].moved[:, 1:].any()
 
 
 def test_records_are_flat_and_json_takes_them() -> None:

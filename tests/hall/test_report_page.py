@@ -20,12 +20,15 @@ from scipy.stats import binomtest
 
 from tests.hall.comparisons import comparison, without_references
 from unstir.errors import AudioError, SettingsError
+from unstir.hybrid.bank import TELLS
+from unstir.provenance import Provenance
 from unstir.report import Comparison
 from unstir.report_audio import matching_gains_db, opus
 from unstir.report_files import FILES, write_report
 from unstir.report_page import page
-from unstir.report_pictures import power_columns, shares, spectrogram_png
+from unstir.report_pictures import power_columns, shares
 from unstir.report_tables import tables
+from unstir.types import FILM
 
 pytestmark = pytest.mark.xdist_group("page")  # one browser, and its page, for all
 
@@ -37,10 +40,17 @@ def known() -> Comparison:
     return comparison(HOSTILE)
 
 
+def provenance() -> Provenance:
+    """Return what might have moved two seconds of a film."""
+    moved = np.random.default_rng(0).random((3, 10, 40, 256), dtype=np.float32)
+    evidence = ("base", "mix", *TELLS[FILM])
+    edges = np.arange(257) * 4
+    return Provenance(FILM, evidence, moved, moved[0, 0], 44100, 512, edges, 2048)
+
+
 @pytest.fixture(scope="module")
 def text(known: Comparison) -> str:
-    pixel = spectrogram_png(np.ones((2, 2), np.float32), top_db=0)
-    return page(replace(known, provenance={"midside": {"speech": pixel}}))
+    return page(replace(known, provenance={"midside": provenance()}))
 
 
 def island(text: str, name: str) -> Any:
@@ -72,8 +82,16 @@ def test_every_choice_of_a_player_has_its_sound(text: str) -> None:
     assert all(uri.startswith("data:audio/ogg;base64,T2dnU") for uri in sounds.values())
 
 
-def test_provenance_stands_where_there_is_some(text: str) -> None:
-    assert text.count('class="provenance"') == 1
+def test_provenance_stands_where_there_is_some_and_says_how_to_read_it(
+    text: str, known: Comparison
+) -> None:
+    assert text.count('class="provenance"') == len(FILM)
+    first = text.split('class="provenance"')[1].split("</figure>")[0]
+    names = re.findall(r"</i>(\w+) <span>(\d+) %</span>", first)
+    assert {name for name, _ in names} == {"mix", *TELLS[FILM]}
+    assert sum(int(share) for _, share in names) == pytest.approx(100, abs=5)
+    assert "Gray is what the base separator gave it" in text
+    assert 'id="provenance"' not in page(known)
 
 
 def test_without_true_stems_the_table_has_loudness_and_no_oracle() -> None:
@@ -284,6 +302,14 @@ def test_a_loop_comes_round(opened: Page) -> None:
     time.sleep(0.5)
     assert 0.5 <= opened.js("return unstir.players.music.position()") < 0.7
     opened.click("#music .play")
+
+
+def test_a_click_on_the_provenance_goes_there(opened: Page) -> None:
+    opened.js("document.querySelector('#effects .provenance').scrollIntoView({block: 'center'})")
+    opened.click("#effects .provenance .picture")  # its middle
+    assert opened.js("return unstir.players.effects.position()") == pytest.approx(1, abs=0.02)
+    shown = "return document.querySelector('#effects .provenance img').naturalWidth"
+    assert opened.js(shown) == 40
 
 
 def test_a_blind_trial_is_logged_with_its_answer(opened: Page) -> None:

@@ -117,3 +117,12 @@ def test_every_prior_tells_of_stems_of_its_set() -> None:
     for stems, priors in TELLS.items():
         for own in priors.values():
             assert set(own) < set(stems)
+
+
+@pytest.mark.parametrize("n_samples", [1, 500, 3000])
+def test_very_short_sound_has_planes(n_samples: int) -> None:
+    sound = Mixture(mixture_of(scene(1, RATE))[:, :n_samples], RATE)
+    spectrum = analyze(sound)
+    bank = Bank()
+    planes = bank.planes(bank.evidence(spectrum, bank.survey([sound]), spectrum))
+    assert planes.shape[1] == spectrum.n_frames and np.isfinite(planes).all()

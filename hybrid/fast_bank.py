@@ -1,0 +1,75 @@
+"""The bank of priors with everything that has a tensor path on a device.
+
+Center, panning, HPSS and NMF stay on the device; pitch, repetition and what is said of whole
+frames are found on the host meanwhile, since a GPU works through what it was given by itself.
+"""
+
+import torch
+from torch import Tensor
+
+from unstir.hybrid import fast, fast_spatial
+from unstir.hybrid.bank import TELLS, Bank
+from unstir.hybrid.fast import TorchSpectrum
+from unstir.hybrid.hpss import Hpss
+from unstir.hybrid.midside import MidSide
+from unstir.hybrid.nmf import Nmf
+from unstir.hybrid.panning import Panning
+from unstir.spectral import Spectrum
+from unstir.types import State, part_of
+
+
+def planes(
+    bank: Bank, spectrum: Spectrum, state: State, voice: Spectrum | None, device: torch.device
+) -> Tensor:
+    """Return the planes of `Bank.planes`, to 1e-4, on a device.
+
+    Parameters
+    ----------
+    bank : Bank
+        The priors.
+    spectrum : Spectrum
+        The mix.
+    state : mapping
+        What the bank surveyed.
+    voice : Spectrum or None
+        As `Bank.evidence` takes it.
+    device : torch.device
+        Where to compute what can be computed there, and where the planes shall be.
+
+    Returns
+    -------
+    Tensor
+        float32, shape (planes, frames, bins), in [-1, 1]; the order is that of ``bank.names``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unstir.spectral import analyze
+    >>> from unstir.types import Mixture
+    >>> hiss = np.random.default_rng(0).standard_normal((2, 16000)).astype(np.float32)
+    >>> mix = Mixture(hiss, 16000)
+    >>> bank = Bank()
+    >>> found = planes(bank, analyze(mix), bank.survey([mix]), None, torch.device("cpu"))
+    >>> found.shape[0] == len(bank.names)
+    True
+    """
+    seen = TorchSpectrum.of(spectrum, device)
+    stems = bank.stems
+    found = {
+        "midside": fast_spatial.midside(seen, MidSide(stems), part_of(state, "midside")),
+        "panning": fast_spatial.panning(seen, Panning(stems), part_of(state, "panning")),
+        "hpss": fast.hpss(seen, Hpss(stems), part_of(state, "hpss")),
+        "nmf": fast.nmf(seen, Nmf(stems, bank.seed), part_of(state, "nmf")),
+    }
+    rest = bank.evidence(spectrum, state, voice, without=found)
+    result = torch.from_numpy(bank.planes(rest)).to(device)
+    at = 0
+    for name, own in TELLS[stems].items():
+        if name in found:
+            masks, validity = found[name]
+            for i, stem in enumerate(own):
+                mask = masks[stems.index(stem)].mean(dim=0)  # (F, T)
+                result[at + i] = ((mask - 1 / len(stems)) * validity).T
+            result[at + len(own)] = validity.T
+        at += len(own) + 1
+    return result
