@@ -32,13 +32,14 @@ References
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unstir.errors import SettingsError
+from unstir.hybrid.align import Alignment, align, aligned
 from unstir.hybrid.dictionaries import (
     RELATIVE_WIDTH,
     band_centers_hz,
@@ -56,7 +57,7 @@ from unstir.hybrid.score import (
 )
 from unstir.spectral import Spectrum, analyze, binary_masks, cut, ratio_masks
 from unstir.streaming import one_blas_thread
-from unstir.types import FILM, SONG, Evidence, Mixture, State, Stems
+from unstir.types import FILM, SONG, Evidence, Mixture, State, Stems, Waveform
 
 Matrix = NDArray[Any]  # two-dimensional, non-negative
 
@@ -182,6 +183,9 @@ class Nmf:
         Whether cells are shared, or go whole to the loudest stem.
     score : str, optional
         Path of a MIDI file whose first tick is the recording's first sample.
+    alignment : Alignment, optional
+        When the recording plays the score, where they differ in timing; see `heard_in`. A survey
+        keeps it in the state.
 
     Raises
     ------
@@ -202,6 +206,7 @@ class Nmf:
     n_iter: int = 12
     mask: Literal["ratio", "binary"] = "ratio"
     score: str | None = None
+    alignment: Alignment | None = None
 
     def __post_init__(self) -> None:
         if self.stems not in KINDS_OF:
@@ -214,6 +219,18 @@ class Nmf:
             raise SettingsError(f"mask={self.mask!r} came; 'ratio' or 'binary' is wanted")
         if self.n_free and self.score is not None:
             raise SettingsError("n_free and a score came; they exclude each other, so leave one")
+
+    def heard_in(self, blocks: Iterable[Waveform], sample_rate: int) -> "Nmf":
+        """Return the method with its score aligned to a whole recording; itself without a score.
+
+        Raises
+        ------
+        AudioError
+            If the score cannot be read, or the two cannot be aligned.
+        """
+        if self.score is None:
+            return self
+        return replace(self, alignment=align(read_score(self.score), blocks, sample_rate))
 
     def survey(self, blocks: Iterable[Mixture], /) -> State | None:
         """Learn the free templates, or those of the score's pitches; None without either.
@@ -304,6 +321,7 @@ def _learn(method: Nmf, spectra: Sequence[Spectrum]) -> State | None:
         "templates": np.asarray(per_bin, np.float32),
         "bands_hz": band_centers_hz(spectra[0].frequencies_hz, starts),
         "owners": own["owners"] if method.score else _owners(method, bank, learned),
+        "alignment_s": own["alignment_s"],
     }
 
 
@@ -358,6 +376,9 @@ def _first_templates(method: Nmf, spectrum: Spectrum) -> State:
         "templates": templates,
         "bands_hz": bands_hz,
         "owners": np.full(templates.shape[2], owner, np.intp),
+        "alignment_s": np.array(
+            (method.alignment.score_s, method.alignment.audio_s) if method.alignment else ((), ())
+        ),
     }
 
 
@@ -366,7 +387,9 @@ def _allowed(method: Nmf, spectrum: Spectrum, own: State | None) -> NDArray[np.f
     if own is None or not method.score:
         n_own = 0 if own is None else own["templates"].shape[2]
         return np.ones((n_own, spectrum.n_frames), np.float32)
-    notes = read_score(method.score)
+    score_s, audio_s = own["alignment_s"].tolist()
+    alignment = Alignment(tuple(score_s), tuple(audio_s), 0.0)
+    notes = aligned(read_score(method.score), alignment)
     samples = spectrum.mix.start + spectrum.config.hop_length * np.arange(spectrum.n_frames)
     return score_activations(notes, voices_of(notes), samples / spectrum.mix.sample_rate)
 

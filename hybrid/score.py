@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unstir.errors import AudioError
+from unstir.midi import read_midi
 
-MAX_BYTES = 4 * 2**20  # about a million notes; reading more takes minutes
 PERCUSSION_CHANNEL = 9  # counted from 0
 TOLERANCE_S = 0.2  # a player may be early, and a string rings on
 HALF_WIDTH_SEMITONES = 0.5  # around every harmonic: tuning, vibrato
@@ -83,38 +83,12 @@ def read_score(path: str | Path) -> tuple[Note, ...]:
         If the file is not there, is no MIDI file, is cut short, is too large, or holds no note.
     """
     path = Path(path)
-    try:
-        stamp = path.stat()
-    except OSError as error:
-        raise AudioError(f"the score {path} cannot be read: {error.strerror}") from error
-    if stamp.st_size > MAX_BYTES:
-        raise AudioError(
-            f"the score {path} has {stamp.st_size} bytes; at most {MAX_BYTES} are read, "
-            "so cut it to the part that sounds"
-        )
-    return _read(path, stamp.st_mtime_ns)
+    return _read(path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
 @lru_cache(maxsize=8)
 def _read(path: Path, _: int) -> tuple[Note, ...]:
-    import mido
-
-    try:
-        midi = mido.MidiFile(path, clip=True)
-        if midi.ticks_per_beat <= 0 or midi.type not in (0, 1):
-            raise AudioError(
-                f"the score {path} is of MIDI format {midi.type} with time division "
-                f"{midi.ticks_per_beat}; format 0 or 1 in ticks per beat is read"
-            )
-        messages = list(midi)
-    except AudioError:
-        raise
-    except Exception as error:  # mido lets whatever its parser meets pass: a dozen types
-        reason = str(error) or type(error).__name__
-        raise AudioError(
-            f"the score {path} is not a whole MIDI file ({reason}); export it again"
-        ) from error
-
+    messages = read_midi(path)
     now_s = 0.0
     notes: list[Note] = []
     open_notes: dict[tuple[int, int], deque[tuple[float, int]]] = defaultdict(deque)

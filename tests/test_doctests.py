@@ -9,12 +9,13 @@ import pytest
 import unstir
 import unstir.hybrid
 import unstir.neural
+import unstir.plugins
 
 MODULES = [
     *(f"unstir.{m.name}" for m in pkgutil.iter_modules(unstir.__path__) if m.name != "__main__"),
     *(
         f"{room.__name__}.{m.name}"
-        for room in (unstir.hybrid, unstir.neural)
+        for room in (unstir.hybrid, unstir.neural, unstir.plugins)
         for m in pkgutil.iter_modules(room.__path__)
     ),
     "unstir",

@@ -35,7 +35,7 @@ def test_the_examples_of_the_help_are_commands() -> None:
 
     lines = [line.strip() for line in SEPARATE_EXAMPLES.splitlines()]
     examples = [line for line in lines if line.startswith("unstir separate")]
-    assert len(examples) == 5
+    assert len(examples) == 7
     for line in examples:
         _parser().parse_args(line.split()[1:])
 

@@ -5,6 +5,7 @@ came, what is allowed and what to do; 130 interrupted, the work kept for the nex
 """
 
 import argparse
+import dataclasses
 import re
 import sys
 from collections.abc import Sequence
@@ -12,13 +13,16 @@ from pathlib import Path
 
 from unstir import __version__
 from unstir.cli_bench import add_bench
+from unstir.cli_chains import add_chains
 from unstir.cli_compare import add_compare
 from unstir.cli_data import add_data
 from unstir.cli_evaluate import add_evaluate
 from unstir.cli_models import add_models
+from unstir.cli_notes import add_notes
+from unstir.cli_remix import add_remix
 from unstir.cli_train import add_train
 from unstir.errors import SettingsError, UnstirError
-from unstir.settings import DEFAULT_METHODS, FORMATS, Settings
+from unstir.settings import DEFAULT_BASES, DEFAULT_METHODS, FORMATS, Settings
 from unstir.types import STEM_SETS
 
 SEPARATE_EXAMPLES = """\
@@ -31,8 +35,12 @@ examples:
       also a music-and-effects file for every input
   unstir separate film.mp4 --preview 15s --picture
       the busiest 15 seconds only, with a picture
+  unstir separate song.wav --stems song --method nmf --score song.mid
+      with the notes of a MIDI file
   unstir separate film.wav --from 1:02:30 --to 1:03:00 --json
       half a minute, progress and result as JSON lines
+  unstir separate film.wav --method hybrid --base classical --leakage -0.5 --explain
+      the classical fusion, corrected; less bleed; with a picture of what moved it
 
 An interrupted run goes on where it stopped when the same command is given again.
 exit codes: 0 done, 2 refused (see stderr), 130 interrupted
@@ -118,6 +126,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=_demo)
 
+    add_remix(commands)
+    add_chains(commands)
+    add_notes(commands)
     add_models(commands)
     add_data(commands)
     add_train(commands)
@@ -209,6 +220,35 @@ def _add_separate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     _add_reading(parser)
     add("--picture", action="store_true", help="draw the mix and its stems as stems.png")
     add(
+        "--base",
+        metavar="NAME",
+        default="",
+        help="for the hybrid: whose stems it corrects, any other method of the stem set that is "
+        "ready (default: "
+        + ", ".join(f"{base} for {name}" for name, base in DEFAULT_BASES.items())
+        + ")",
+    )
+    add(
+        "--leakage",
+        metavar="X",
+        type=float,
+        default=0.0,
+        help="for the hybrid: from -1, least of the other stems, to 1, fewest artifacts "
+        "(default: %(default)g)",
+    )
+    add(
+        "--score",
+        metavar="FILE",
+        help="for nmf: a MIDI file with the notes of the music; where its timing differs, it is "
+        "laid on the recording",
+    )
+    add(
+        "--explain",
+        action="store_true",
+        help="for the hybrid: draw which evidence moved the stems where as provenance.png, of the "
+        "busiest minute at most",
+    )
+    add(
         "--resume",
         dest="fresh",
         action="store_false",
@@ -252,21 +292,9 @@ def _separate(options: argparse.Namespace) -> int:
         raise SettingsError("--to lies before --from; give an end after the start")
     settings = Settings(
         **{
-            field: getattr(options, field)
-            for field in (
-                "method",
-                "stems",
-                "format",
-                "channels",
-                "lfe",
-                "from_s",
-                "to_s",
-                "preview_s",
-                "device",
-                "seed",
-                "stream",
-                "allow_truncated",
-            )
+            field.name: getattr(options, field.name)
+            for field in dataclasses.fields(Settings)
+            if field.name != "sums"
         },
         sums=tuple(options.sums),
     )
@@ -283,6 +311,7 @@ def _separate(options: argparse.Namespace) -> int:
                         fresh=options.fresh,
                         overwrite=options.overwrite,
                         picture=options.picture,
+                        explain=options.explain,
                         listener=listener,
                     )
                 report.result(path, result)

@@ -16,14 +16,16 @@ def add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "  unstir bench classical\n"
         "  unstir bench memory --minutes 2 10 --out memory.json\n"
         "  unstir bench separation --corpus FOLDER\n"
-        "  unstir bench neural --seconds 30",
+        "  unstir bench neural --seconds 30\n"
+        "  unstir bench remix --seconds 120",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     bench.add_argument(
         "what",
-        choices=["classical", "memory", "separation", "neural"],
+        choices=["classical", "memory", "separation", "neural", "remix"],
         help="speed beside librosa and scikit-learn; peak memory over file "
-        "length; SI-SDR on mixes of real recordings; speed and memory of nets beside HTDemucs",
+        "length; SI-SDR on mixes of real recordings; speed and memory of nets beside HTDemucs; "
+        "a rack of effects beside ffmpeg's filters",
     )
     bench.add_argument(
         "--corpus",
@@ -50,7 +52,7 @@ def add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         metavar="N",
         type=float,
         default=30.0,
-        help="how much sound (for neural; default: 30)",
+        help="how much sound (for neural and remix; default: 30)",
     )
     bench.add_argument("--out", metavar="FILE", type=Path, help="also write the figures as JSON")
     bench.set_defaults(run=_bench)
@@ -59,6 +61,7 @@ def add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def _bench(options: argparse.Namespace) -> int:
     from unstir.bench import classical, memory, separation
     from unstir.bench_neural import neural
+    from unstir.bench_remix import bench_remix
 
     if options.what == "classical":
         classical(options.out)
@@ -66,6 +69,8 @@ def _bench(options: argparse.Namespace) -> int:
         memory(options.minutes, options.method, options.out)
     elif options.what == "neural":
         neural(options.seconds, options.method, options.out)
+    elif options.what == "remix":
+        bench_remix(options.seconds, options.out)
     elif options.corpus is None:
         raise SettingsError("bench separation needs --corpus, a folder of recordings")
     else:

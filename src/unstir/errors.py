@@ -31,3 +31,7 @@ class UnknownNameError(SettingsError, LookupError):
 
 class JournalError(UnstirError, RuntimeError):
     """An unfinished run that these settings cannot go on with."""
+
+
+class PluginError(UnstirError, RuntimeError):
+    """An audio plug-in that cannot be loaded, crashed, hung, or gave nonsense."""

@@ -8,18 +8,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from unstir import __version__
 from unstir.audio import open_audio
-from unstir.channels import Group, Routed, groups, lfe_stem
+from unstir.channels import Routed, groups, lfe_stem
 from unstir.containers import AudioInfo
 from unstir.deliver import BLOCK, Format, check_fits, choose_format, write_report, write_stems
 from unstir.errors import AudioError, SettingsError
 from unstir.journal import Journal, Scratch, Workspace, advance, file_digest, free_bytes
+from unstir.midi import read_midi
 from unstir.registry import find, make, stem_set, weights_digest
+from unstir.run_notes import (
+    config_of,
+    input_notes,
+    method_notes,
+    method_options,
+    method_report,
+    used_methods,
+)
 from unstir.scan import scan, slot_samples
 from unstir.settings import Listener, Note, Progress, Settings, check_sums
 from unstir.streaming import Grid, one_blas_thread, separate_stream
-from unstir.types import Separator, State, Waveform
+from unstir.types import Mixture, Scored, State, Waveform
+
+EXPLAINED_S = 60
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,8 @@ class Run:
         What the user asked for.
     picture : bool
         Whether ``stems.png`` is wanted.
+    explain : bool
+        Whether ``provenance.png`` is wanted.
     separator : Routed
         The method over all channel groups.
     format : Format
@@ -50,13 +65,16 @@ class Run:
     info: AudioInfo
     settings: Settings
     picture: bool
+    explain: bool
     separator: Routed
     format: Format
     key: dict[str, Any]
     notes: tuple[str, ...]
 
     @classmethod
-    def plan(cls, path: Path, info: AudioInfo, settings: Settings, picture: bool) -> "Run":
+    def plan(
+        cls, path: Path, info: AudioInfo, settings: Settings, *, picture: bool, explain: bool
+    ) -> "Run":
         """Check the settings against the sound and return the run.
 
         Raises
@@ -71,32 +89,43 @@ class Run:
             )
         stems = stem_set(settings.stems)
         separator = make(
-            settings.method, settings.stems, seed=settings.seed, device=settings.device
+            settings.method,
+            settings.stems,
+            seed=settings.seed,
+            device=settings.device,
+            **method_options(method, settings, explain),
         )
+        used = used_methods(method, separator)
+        min_channels = max(one.min_channels for one in used)
         check_sums(settings.sums, stems)
         channel_groups = groups(info.n_channels, info.layout, linking=settings.channels)
         widest = max(len(group.channels) for group in channel_groups)
-        if widest < method.min_channels:
+        if widest < min_channels:
             why = "the file has one" if info.n_channels == 1 else "--channels each leaves it one"
+            needing = next(one.name for one in used if widest < one.min_channels)
             raise SettingsError(
-                f"{method.name} needs two channels or more and {why}; "
+                f"{needing} needs two channels or more and {why}; "
                 "choose a method that works on one (see 'unstir methods')"
             )
         format = choose_format(info, settings.format)
         routed = Routed(separator, channel_groups, lfe_stem(stems, settings.lfe))
         key = {
             "input": file_digest(path),
-            "settings": {**dataclasses.asdict(settings), "picture": picture},
-            "method": _config(separator),
-            "weights": weights_digest(method),
+            "settings": {**dataclasses.asdict(settings), "picture": picture, "explain": explain},
+            "method": config_of(separator),
+            "weights": weights_digest(method, settings.stems),
+            "base_weights": "".join(weights_digest(base, settings.stems) for base in used[1:]),
         }
+        if settings.score is not None:
+            read_midi(settings.score)  # refused here rather than after the first reading
+            key["score"] = file_digest(Path(settings.score))
         # Through JSON and back, so that it equals what a journal or report gives back.
         key = json.loads(json.dumps(key))
         notes = (
-            *_device_notes(separator, settings.device),
-            *_notes(info, channel_groups, method.min_channels, format),
+            *method_notes(method, separator, settings),
+            *input_notes(info, channel_groups, method.min_channels, format),
         )
-        return cls(path, info, settings, picture, routed, format, key, notes)
+        return cls(path, info, settings, picture, explain, routed, format, key, notes)
 
     def blocks(
         self, start: int, stop: int | None, repairs: list[str] | None = None
@@ -143,8 +172,13 @@ class Run:
             start += found.busiest(length, slot_samples(rate))
             n_samples = length
         listener(Progress("learning", 0, n_samples))
+        separator = self.separator
+        if settings.score is not None and isinstance(separator.separator, Scored):
+            # To the whole recording, even where only a stretch of it is wanted.
+            method = separator.separator.heard_in(self.blocks(0, None), rate)
+            separator = dataclasses.replace(separator, separator=method)
         with one_blas_thread():
-            state = self.separator.survey(found.sample)
+            state = separator.survey(found.sample)
         return Journal(self.key, n_samples, start, found.peak), state
 
     def bytes_needed(self, n_samples: int) -> int:
@@ -211,6 +245,10 @@ class Run:
             picture=self.picture,
             progress=lambda done: listener(Progress("writing", done, journal.n_samples)),
         )
+        written = time.monotonic()
+        explained = None
+        if self.explain:
+            explained = self._explained(workspace.result, journal, state, listener)
         ended = time.monotonic()
         write_report(
             workspace.result,
@@ -218,10 +256,12 @@ class Run:
                 **self._described(journal),
                 "notes": [*self.notes, *repairs],
                 **figures,
+                "provenance": explained,
                 "resumed_at_window": resumed_at or None,
                 "seconds": {
                     "separating": round(separated - began, 3),
-                    "writing": round(ended - separated, 3),
+                    "writing": round(written - separated, 3),
+                    "explaining": round(ended - written, 3),
                     "all": round(ended - began, 3),
                 },
                 "real_time_factor": round(journal.n_samples / rate / (ended - began), 2),
@@ -230,6 +270,36 @@ class Run:
         journal = dataclasses.replace(journal, finished=True)
         workspace.save(journal)
         return journal
+
+    def _explained(
+        self, folder: Path, journal: Journal, state: State | None, listener: Listener
+    ) -> dict[str, Any]:
+        """Draw which evidence moved the stems of the busiest minute; return what it shows."""
+        from unstir.provenance import explain_all
+        from unstir.provenance_picture import draw_provenance
+
+        rate, start = self.info.sample_rate, journal.start
+        length = min(journal.n_samples, EXPLAINED_S * rate)
+        if length < journal.n_samples:
+            scanned = scan(self.blocks(start, start + journal.n_samples), sample_rate=rate)
+            start += scanned.busiest(length, slot_samples(rate))
+        waveform = np.concatenate(list(self.blocks(start, start + length)), axis=1)
+        listener(Progress("explaining", 0, length))
+        found = explain_all(
+            self.separator,
+            Mixture(waveform, rate, start),
+            state,
+            progress=lambda done: listener(Progress("explaining", done, length)),
+        )
+        path = folder / "provenance.png"
+        title = f"{self.info.path.name}: which evidence moved each stem"
+        draw_provenance(path, found, title=title, start_s=start / rate)
+        return {
+            "file": path.name,
+            "first_sample": start,
+            "samples": length,
+            "shares": found.shares(),
+        }
 
     def _described(self, journal: Journal) -> dict[str, Any]:
         """Return what ran, and on what."""
@@ -254,13 +324,7 @@ class Run:
                 "samples": journal.n_samples,
                 "duration_s": round(journal.n_samples / info.sample_rate, 6),
             },
-            "method": {
-                "name": method.name,
-                "kind": method.kind,
-                "pitch_tracker": getattr(inner, "tracker", None),
-                "weights_license": method.weights_license or None,
-                **_config(inner),
-            },
+            "method": method_report(method, inner, self.settings.stems),
             "device": getattr(inner, "device", "cpu"),
             "seed": self.settings.seed,
             "channel_groups": [
@@ -271,49 +335,3 @@ class Run:
                 "sample_format": self.format.subtype,
             },
         }
-
-
-def _config(separator: Separator) -> dict[str, Any]:
-    """Return the method's class and fields, as JSON takes them."""
-    config: dict[str, Any] = {}
-    if dataclasses.is_dataclass(separator) and not isinstance(separator, type):
-        config = dataclasses.asdict(separator)
-    return {
-        "class": type(separator).__name__,
-        "config": json.loads(json.dumps(config, default=str)),
-    }
-
-
-def _device_notes(separator: Separator, asked: str) -> tuple[str, ...]:
-    """Return which device a net took where that was left to it."""
-    taken = getattr(separator, "device", None)
-    if taken is None or asked != "auto":
-        return ()
-    return (f"the net runs on {taken} in {getattr(separator, 'precision', 'fp32')}",)
-
-
-def _notes(
-    info: AudioInfo, channel_groups: tuple[Group, ...], min_channels: int, format: Format
-) -> tuple[str, ...]:
-    """Return what the user should know before it starts."""
-    notes = []
-    if info.n_channels > 2 and info.layout is None:
-        names = ", ".join(group.name for group in channel_groups)
-        notes.append(
-            f"{info.n_channels} channels without a known layout are taken apart as {names}"
-        )
-    for group in channel_groups:
-        if len(group.channels) < min_channels and group.role == "front":
-            notes.append(
-                f"channel {group.name} stands alone, where this method has nothing to say: "
-                "its stems share it evenly"
-            )
-    if not info.lossless and format.bits is None:
-        notes.append(f"{info.subtype} is lossy: stems are 32-bit float of what it decodes to")
-    if format.container == "flac" and (info.bext or info.ixml):
-        notes.append(
-            "FLAC cannot carry the source's bext and iXML; use --format pcm24 to keep them"
-        )
-    if info.truncated:
-        notes.append("the file is cut; what there is of it is taken apart")
-    return tuple(notes)

@@ -112,6 +112,7 @@ def separate_file(
     fresh: bool = False,
     overwrite: bool = False,
     picture: bool = False,
+    explain: bool = False,
     listener: Listener = lambda event: None,
 ) -> Result:
     """Take a file apart into ``out_dir/name``: a file per stem and ``report.json``.
@@ -136,6 +137,9 @@ def separate_file(
         Whether to replace a result of other sound or settings.
     picture : bool
         Whether to draw ``stems.png``.
+    explain : bool
+        Whether to draw ``provenance.png``, which evidence moved a hybrid's stems where: of the
+        busiest minute at most.
     listener : callable
         Told of progress, and of what the user should know.
 
@@ -157,7 +161,7 @@ def separate_file(
     path = Path(path)
     settings = settings or Settings()
     info = probe(path, stream=settings.stream, allow_truncated=settings.allow_truncated)
-    run = Run.plan(path, info, settings, picture)
+    run = Run.plan(path, info, settings, picture=picture, explain=explain)
     folder = Path(out_dir) / (name or path.stem or path.name)
     workspace = Workspace.beside(folder)
     if folder.exists():

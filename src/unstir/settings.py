@@ -7,6 +7,7 @@ from unstir.channels import Linking
 from unstir.errors import SettingsError, UnknownNameError
 
 DEFAULT_METHODS = {"film": "compact-film", "song": "classical"}  # the best that ships, by stem set
+DEFAULT_BASES = {"film": "compact-film", "song": "classical"}  # of the hybrid, likewise
 FORMATS = ("source", "pcm16", "pcm24", "float32", "flac")
 
 
@@ -40,6 +41,14 @@ class Settings:
         Which audio stream of a container, counted from 0.
     allow_truncated : bool
         Whether a file cut in the middle is taken as far as it goes.
+    base : str
+        Of the hybrid: the method whose stems it corrects; left empty, the best that ships.
+    leakage : float in [-1, 1]
+        Of the hybrid: above 0 fewer artifacts and more of the other stems, below 0 the other way
+        round; 0 is best by SI-SDR.
+    score : str or None
+        Of ``nmf``: a MIDI file with the notes of the music, laid on the recording where their
+        timing differs.
     """
 
     method: str = ""
@@ -55,6 +64,9 @@ class Settings:
     seed: int = 0
     stream: int = 0
     allow_truncated: bool = False
+    base: str = ""
+    leakage: float = 0.0
+    score: str | None = None
 
     def __post_init__(self) -> None:
         if not self.method:

@@ -144,6 +144,14 @@ class Separator(Protocol):
 
 
 @runtime_checkable
+class Scored(Protocol):
+    """A separator that is told a score, which may have to be laid on the recording."""
+
+    def heard_in(self, blocks: Iterable[Waveform], sample_rate: int) -> Separator:
+        """Return the separator with its score aligned to a whole recording."""
+
+
+@runtime_checkable
 class StreamSeparator(Protocol):
     """Anything that takes a mix apart while it comes in, at one sample rate."""
 

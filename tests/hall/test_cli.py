@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+import unstir as unstir_package
 from tests.sounds import mixture_of, scene
 from unstir import __version__
 from unstir.cli import main, result_names
@@ -197,6 +198,9 @@ def test_a_cut_file_is_refused_unless_allowed(film: Path, tmp_path: Path) -> Non
         (["--stream", "5"], ["5"]),
         (["--method", "oracle"], ["references"]),
         (["--method", "ica", "--channels", "each"], ["two channels", "each"]),
+        (["--method", "bands", "--base", "midside"], ["--base", "bands", "only the hybrid"]),
+        (["--method", "bands", "--leakage", "0.5"], ["--leakage", "only the hybrid"]),
+        (["--method", "bands", "--explain"], ["--explain", "only the hybrid"]),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, words, film: Path, tmp_path: Path) -> None:
@@ -327,3 +331,22 @@ def test_help_has_examples_and_the_version_is_told(capsys: pytest.CaptureFixture
 def test_the_console_script_is_the_same_command() -> None:
     done = subprocess.run(["unstir", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"unstir {__version__}"
+
+
+def test_a_score_is_laid_on_the_recording_and_refused_where_it_has_no_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from unstir.scene import load_scene
+
+    demo = load_scene()
+    mix = np.sum(list(demo.stems.values()), axis=0)[:, : 6 * demo.sample_rate]
+    sf.write(tmp_path / "in.wav", mix.T, demo.sample_rate)
+    score = str(Path(unstir_package.__file__).parent / "demo" / "music.mid")
+    arguments = ["separate", str(tmp_path / "in.wav"), "-o", str(tmp_path / "out"), "--quiet"]
+    assert main([*arguments, "--method", "nmf", "--score", score]) == 0
+    report = json.loads((tmp_path / "out/in/report.json").read_text())
+    assert report["key"]["settings"]["score"] == score and len(report["key"]["score"]) == 64
+    assert main([*arguments, "--method", "midside", "--score", score]) == 2
+    assert "only the nmf takes it" in capsys.readouterr().err
+    assert main([*arguments, "--method", "nmf", "--score", str(tmp_path / "in.wav")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from unstir.errors import AudioError
 from unstir.hybrid.score import (
-    MAX_BYTES,
     Note,
     Voice,
     pitch_hz,
@@ -18,6 +17,7 @@ from unstir.hybrid.score import (
     score_templates,
     voices_of,
 )
+from unstir.midi import MAX_BYTES
 
 
 def save(path: Path, *tracks: list[mido.Message | mido.MetaMessage], kind: int = 1) -> Path:

@@ -1,0 +1,1 @@
+"""Effects on stems: chains, racks, remixing, notes, live faders."""
