@@ -3,7 +3,8 @@
 A gain over the base alone proves little: a refiner is a further net. So the hybrid stands beside
 itself with its priors zeroed, with those of another scene, with a prior that says nothing but
 says it surely (the mix, evenly shared), with one prior at a time and with all but one, and beside
-a refiner of equal size that never saw priors.
+a refiner of equal size that never saw priors. The spatial filter that follows the corrections is
+left out and left alone, too.
 
 A base and the bank look at a mix once; every control is an edit of the planes that came of it,
 so all that it costs is one more pass of the refiner.
@@ -11,7 +12,7 @@ so all that it costs is one more pass of the refiner.
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -21,9 +22,8 @@ from torch import Tensor
 
 from unstir.errors import SettingsError
 from unstir.hybrid.bank import TELLS, Bank
-from unstir.joined import look
+from unstir.joined import View, changes, look
 from unstir.neural.device import choose_precision, inference
-from unstir.neural.planes import istft, to_bins
 from unstir.neural.refiner import Refiner, Seen
 from unstir.neural.separator import open_model
 from unstir.spectral import Spectrum, consistent
@@ -39,6 +39,7 @@ HYBRID, ZEROED, ELSEWHERE, MIXTURE = (
 )
 ONLY, WITHOUT, LEAKAGE = "only ", "without ", "leakage "
 LEAKAGES = (-0.5, -0.25, 0.25, 0.5)  # 0 is the hybrid itself
+SPATIAL_ONLY, SPATIAL_OFF = "spatial filter alone", "no spatial filter"
 HEAR_THE_BASE = ("harmonic", "activity")  # the priors that look at the base's voice
 
 
@@ -127,16 +128,18 @@ class Look:
         At the refiner's rate and level.
     base : dict of str to ndarray of float32, each of the mix's shape
         The base's stems.
-    cells : Tensor
-        Spectrogram of the mix, complex64, shape (channels, frames, bins).
-    seen : Seen
-        Planes, each of shape (planes, frames, bands).
+    view : View
+        What the refiner sees of both.
     """
 
     mix: Mixture
     base: Stems
-    cells: Tensor
-    seen: Seen
+    view: View
+
+    @property
+    def seen(self) -> Seen:
+        """Planes, each of shape (planes, frames, bands)."""
+        return self.view.seen
 
 
 def look_at(mix: Mixture, base: Stems, bank: Bank, state: State, refiner: Refiner) -> Look:
@@ -158,10 +161,16 @@ def look_at(mix: Mixture, base: Stems, bank: Bank, state: State, refiner: Refine
     device = _device_of(refiner)
     with inference(device, "fp32"):
         view = look(mix, base, bank, state, refiner.config.bands, device)
-    return Look(mix, base, view.mixture, view.seen)
+    return Look(mix, base, view)
 
 
-def refined(at: Look, refiner: Refiner, seen: Seen, leakage: float = 0.0) -> Stems:
+def refined(
+    at: Look,
+    refiner: Refiner,
+    seen: Seen | None,
+    leakage: float = 0.0,
+    spatial: float | None = None,
+) -> Stems:
     """Return the stems as the hybrid gives them where the refiner sees these planes.
 
     Parameters
@@ -170,25 +179,28 @@ def refined(at: Look, refiner: Refiner, seen: Seen, leakage: float = 0.0) -> Ste
         The mix and the base's stems.
     refiner : Refiner
         Which corrects them.
-    seen : Seen
-        Those of the look, or edited.
+    seen : Seen or None
+        Those of the look, or edited; None to leave the refiner's corrections out.
     leakage : float in [-1, 1]
         As in `unstir.joined.Hybrid`.
+    spatial : float, optional
+        Instead of the refiner's own.
 
     Returns
     -------
     dict of str to ndarray of float32, each of the mix's shape
         They add up to the mix.
     """
-    device, bands = _device_of(refiner), refiner.config.bands
-    with inference(device, choose_precision(device)):
-        corrections = refiner(Seen(*(plane[None] for plane in seen)), 2.0**-leakage)[0]
+    device, config = _device_of(refiner), refiner.config
+    corrections = None
+    if seen is not None:
+        with inference(device, choose_precision(device)):
+            corrections = refiner(Seen(*(plane[None] for plane in seen)), 2.0**-leakage)[0]
+    if spatial is not None:
+        config = replace(config, spatial=spatial)
     with inference(device, "fp32"):
-        changes = [
-            istft(part * at.cells, bands.n_fft, bands.hop_length, at.mix.n_samples).cpu().numpy()
-            for part in to_bins(corrections, bands)
-        ]
-    pairs = zip(at.base.items(), changes, strict=True)
+        found = changes(at.view, corrections, config, at.mix.n_samples)
+    pairs = zip(at.base.items(), found, strict=True)
     return consistent(at.mix, {name: stem + change for (name, stem), change in pairs})
 
 

@@ -15,9 +15,10 @@ from torch import Tensor
 from unstir.errors import SettingsError
 from unstir.hybrid import fast_bank
 from unstir.hybrid.bank import Bank
+from unstir.hybrid.local_wiener import local_wiener
 from unstir.neural.device import choose_precision, inference, resolve
 from unstir.neural.planes import Bands, istft, planes, stft, to_bands, to_bins
-from unstir.neural.refiner import Refiner, Seen, shares_of
+from unstir.neural.refiner import Refiner, RefinerConfig, Seen, shares_of
 from unstir.neural.separator import gain_to_level_db, open_model
 from unstir.registry import Method, find, make, methods
 from unstir.settings import DEFAULT_BASES
@@ -96,6 +97,37 @@ def look(
         weighed / to_bands(power, bands),
     )
     return View(cells, parts, seen)
+
+
+def changes(
+    view: View, corrections: Tensor | None, config: RefinerConfig, n_samples: int
+) -> list[Waveform]:
+    """Return what to add to the base's stems.
+
+    Parameters
+    ----------
+    view : View
+        Mix and base.
+    corrections : Tensor or None
+        Of the refiner, shape (sources, frames, bands).
+    config : RefinerConfig
+        Grid, and how far the spatial filter goes.
+    n_samples : int
+        Of the mix.
+
+    Returns
+    -------
+    list of ndarray of float32, shape (channels, n_samples)
+        One per stem, at the level of the view.
+    """
+    bands = config.bands
+    parts = torch.zeros_like(view.base)
+    if corrections is not None:
+        parts = to_bins(corrections, bands)[:, None] * view.mixture
+    if config.spatial and len(view.mixture) == 2:
+        found = view.base + parts
+        parts = parts + config.spatial * (local_wiener(view.mixture, found) - found)
+    return [istft(part, bands.n_fft, bands.hop_length, n_samples).cpu().numpy() for part in parts]
 
 
 @dataclass(frozen=True)
@@ -263,7 +295,7 @@ class _Inner:
 
     def separate(self, mix: Mixture, /, state: State | None = None) -> Stems:
         assert state is not None
-        h, bands, device = self.outer, self.refiner.config.bands, torch.device(self.outer.device)
+        h, device = self.outer, torch.device(self.outer.device)
         gain_db = float(state["gain_db"])
         base, view = self.look(mix, state)
         with inference(device, h.precision):
@@ -271,15 +303,12 @@ class _Inner:
                 Seen(*(plane[None] for plane in view.seen)), 2.0**-h.leakage
             )[0]
         with inference(device, "fp32"):
-            changes = [
-                istft(part * view.mixture, bands.n_fft, bands.hop_length, mix.n_samples)
-                for part in to_bins(corrections, bands)
-            ]
-        found = {
-            name: base[name] + _gained(change.cpu().numpy(), -gain_db)
-            for name, change in zip(h.stems, changes, strict=True)
+            found = changes(view, corrections, self.refiner.config, mix.n_samples)
+        stems = {
+            name: base[name] + _gained(change, -gain_db)
+            for name, change in zip(h.stems, found, strict=True)
         }
-        return consistent(mix, found)
+        return consistent(mix, stems)
 
 
 def _gained(waveform: Waveform, gain_db: float) -> Waveform:

@@ -8,12 +8,34 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from unstir.ablation import ELSEWHERE, HYBRID, LEAKAGE, LEAKAGES, MIXTURE, ONLY, WITHOUT, ZEROED
+from unstir.ablation import (
+    ELSEWHERE,
+    HYBRID,
+    LEAKAGE,
+    LEAKAGES,
+    MIXTURE,
+    ONLY,
+    SPATIAL_OFF,
+    SPATIAL_ONLY,
+    WITHOUT,
+    ZEROED,
+)
 from unstir.compare import Row
 from unstir.evaluate import bootstrap_interval
 
 BASE, TRAINED_ON, BLIND = "base", "base trained on", "no priors in training"
-SHOWN = ("mixture", BASE, TRAINED_ON, HYBRID, BLIND, ZEROED, ELSEWHERE, MIXTURE)
+SHOWN = (
+    "mixture",
+    BASE,
+    TRAINED_ON,
+    HYBRID,
+    BLIND,
+    ZEROED,
+    ELSEWHERE,
+    MIXTURE,
+    SPATIAL_OFF,
+    SPATIAL_ONLY,
+)
 KINDS = ("centered", "wide", "moving", "dry", "reverberant")  # of dialogue, in this order
 SEED = 0  # of every bootstrap
 Averages = dict[str, Any]
