@@ -17,6 +17,7 @@ from unstir.cli_chains import add_chains
 from unstir.cli_compare import add_compare
 from unstir.cli_data import add_data
 from unstir.cli_evaluate import add_evaluate
+from unstir.cli_live import add_live
 from unstir.cli_models import add_models
 from unstir.cli_notes import add_notes
 from unstir.cli_remix import add_remix
@@ -129,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     add_remix(commands)
     add_chains(commands)
     add_notes(commands)
+    add_live(commands)
     add_models(commands)
     add_data(commands)
     add_train(commands)

@@ -167,9 +167,14 @@ def recording(
         made = Recording(workspace, folder, stems, sample_rate, n_channels, latency)
         try:
             yield made
-        except OSError as error:
-            full = "is full" if is_disk_full(error) else f"cannot be written ({error.strerror})"
-            raise AudioError(f"the disk of {folder} {full}; nothing was kept") from None
+        except (OSError, AudioError) as error:
+            if is_disk_full(error):
+                raise AudioError(
+                    f"the disk of {folder} is full, and nothing was kept; free some and try again"
+                ) from None
+            if isinstance(error, AudioError):
+                raise
+            raise AudioError(f"{folder} cannot be written ({error.strerror})") from None
         finally:
             made.close()
             workspace.clear()

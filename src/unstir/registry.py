@@ -167,6 +167,15 @@ _OURS = (
         weights_license="CC-BY-SA-4.0",
     ),
     Method(
+        "compact-film-causal",
+        "unstir.neural.separator:NetSeparator",
+        "neural",
+        "its streaming sibling, which looks 35 ms ahead: for sound as it comes",
+        stem_sets=("film",),
+        weights=("unstir.neural/compact-film-causal.safetensors",),
+        weights_license="CC-BY-SA-4.0",
+    ),
+    Method(
         "mrx",
         "unstir.neural.separator:NetSeparator",
         "neural",

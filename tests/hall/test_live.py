@@ -1,13 +1,12 @@
 """Sound taken apart while it comes in: the recording is the offline run, to the sample."""
 
+import _thread
+import argparse
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import torch
 
 from tests.plugins.jack_server import Sound, dummy_server, neighbor, until
 from unstir.audio import open_audio
+from unstir.cli_live import add_live
 from unstir.errors import AudioError, SettingsError
 from unstir.live import METHOD, Leveled, LiveSeparation, open_stream, separate_whole
 from unstir.neural.checkpoint import save
@@ -31,7 +31,7 @@ from unstir.plugins.strips import Strip
 from unstir.recording import Recording, recording
 from unstir.types import FILM, Stems, StreamSeparator
 
-RATE, PERIOD = 44100, 1024
+RATE, PERIOD = 44100, 4096
 SMALL = dataclasses.replace(CAUSAL, channels=(4, 4, 4), hidden=6, layers=1)
 
 
@@ -57,7 +57,7 @@ def noise(n_samples: int = 9000, n_channels: int = 2) -> Sound:
 
 def live_of(separator: StreamSeparator, **options: object) -> LiveSeparation:
     mixer = LiveMixer(StemRack(), dict.fromkeys(separator.stems, 0.0), RATE, 2)
-    settings = {"ahead": mixer.held_back + PERIOD, "capacity": RATE, "recorded": None} | options
+    settings = {"ahead": mixer.held_back + 1024, "capacity": RATE, "recorded": None} | options
     return LiveSeparation(separator, mixer, **settings)  # type: ignore[arg-type]
 
 
@@ -86,7 +86,7 @@ def open_recording(tmp_path: Path) -> AbstractContextManager[Recording]:
     return recording(tmp_path / "take", FILM, RATE, 2, NET.config.n_fft - 1)
 
 
-@pytest.mark.parametrize("size", [64, 333, PERIOD])
+@pytest.mark.parametrize("size", [64, 333, 1024])
 def test_what_is_heard_is_the_offline_run_later_by_exactly_the_latency(size: int) -> None:
     sound = noise()
     live = live_of(stream())
@@ -100,7 +100,7 @@ def test_what_is_heard_is_the_offline_run_later_by_exactly_the_latency(size: int
     assert live.outlet.underruns == live.overruns == 0
 
 
-@pytest.mark.parametrize("size", [100, PERIOD])
+@pytest.mark.parametrize("size", [100, 1024])
 def test_the_recorded_stems_are_those_of_the_offline_run_bit_for_bit(
     size: int, tmp_path: Path
 ) -> None:
@@ -184,7 +184,8 @@ def test_a_recording_that_is_abandoned_leaves_nothing(tmp_path: Path) -> None:
     assert not [*tmp_path.iterdir()]
 
 
-def test_without_weights_one_sentence_comes() -> None:
+def test_without_weights_one_sentence_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unstir.live._WEIGHTS", (f"store:{METHOD}",))
     with pytest.raises(SettingsError, match=f"{METHOD} needs weights"):
         open_stream()
 
@@ -271,26 +272,35 @@ def whole(came: Sound, heard: Sound, sound: Sound, latency: int, stems: Stems) -
     return False
 
 
+def interrupt_when_it_plays() -> None:
+    """Do what Ctrl-C does, half a second after the microphones were connected."""
+    import jack
+
+    with jack.Client("watch", no_start_server=True) as client:
+        microphone = client.get_ports("system:capture_1")[0]
+        until(lambda: client.get_all_connections(microphone), 30)
+        time.sleep(0.5)
+        _thread.interrupt_main()
+
+
 def test_the_command_takes_apart_what_comes_until_it_is_interrupted(
-    server: None, tmp_path: Path
+    server: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     save(tmp_path / f"{METHOD}.safetensors", "compact", NET, SMALL, SOURCES, {})
-    code = (
-        "import argparse; from unstir.cli_live import add_live; p = argparse.ArgumentParser(); "
-        "add_live(p.add_subparsers()); o = p.parse_args(); raise SystemExit(o.run(o))"
-    )
-    words: Sequence[str] = (
-        *(sys.executable, "-c", code, "live", "--input", "jack", "--json"),
-        *("--record", str(tmp_path / "take"), "--device", "cpu"),
-    )
-    env = os.environ | {"UNSTIR_MODELS": str(tmp_path)}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, env=env, text=True) as process:
-        assert process.stdout is not None
-        first = json.loads(process.stdout.readline())
-        time.sleep(0.7)
-        process.send_signal(signal.SIGINT)
-        last = json.loads(process.stdout.read().splitlines()[-1])
-    assert process.returncode == 0
+    monkeypatch.setenv("UNSTIR_MODELS", str(tmp_path))
+    parser = argparse.ArgumentParser()
+    add_live(parser.add_subparsers())
+    words = ("live", "--input", "jack", "--json", "--record", str(tmp_path / "take"))
+    options = parser.parse_args([*words, "--device", "cpu"])
+    threading.Thread(target=interrupt_when_it_plays, daemon=True).start()
+    try:
+        assert options.run(options) == 0
+    except KeyboardInterrupt:
+        pytest.fail("the interruption went through")
+    first, *_, last = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert first["faders_db"] == dict.fromkeys(SOURCES, 0.0)
     assert last["folder"] == str(tmp_path / "take")
     assert last["latency_ms"] > 1000 * (NET.config.n_fft - 1) / RATE

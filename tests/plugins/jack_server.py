@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ def dummy_server(rate: int, period: int) -> Iterator[None]:
     command = ["jackd", "-n", name, "-r", "-d", "dummy", "-r", str(rate), "-p", str(period)]
     jack.set_error_function(lambda text: None)
     before = os.environ.get("JACK_DEFAULT_SERVER")
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(0.001)  # as the command does
     os.environ["JACK_DEFAULT_SERVER"] = name
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
@@ -33,6 +36,7 @@ def dummy_server(rate: int, period: int) -> Iterator[None]:
                 pytest.skip("jackd does not start here")
             yield
         finally:
+            sys.setswitchinterval(interval_s)
             server.terminate()  # a server that is killed keeps its place, of which there are eight
             try:
                 server.wait(5)
