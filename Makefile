@@ -6,13 +6,22 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 COMPILER := $(shell command -v $(or $(CXX),c++) 2>/dev/null)
 
-.PHONY: demo test install clean
+.PHONY: demo test test-hosts install clean
 
 demo: $(VENV)/ready
 	$(BIN)/unstir demo
 
 test: $(VENV)/ready-test
 	scripts/check
+
+# Ardour and melt play what sessions/ writes. Their Debian packages are installed where that is possible;
+# tests whose program is missing are skipped, and listed.
+HOSTS := ardour melt ffmpeg
+test-hosts: $(VENV)/ready-test
+	-@test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(HOSTS) >/dev/null 2>&1 || \
+		echo "Debian packages could not be installed: $(HOSTS)"
+	UNSTIR_HOSTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m hosts
 
 install: $(VENV)/ready
 

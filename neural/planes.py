@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unstir.neural.local_wiener import local_wiener
+
 EPS = 1e-9
 N_PLANES = 5
 
@@ -53,7 +55,13 @@ class Sums(NamedTuple):
     energy: Tensor
 
 
-def separate(mixture: Tensor, bands: Bands, logits: Callable[[Tensor], Tensor]) -> Tensor:
+def separate(
+    mixture: Tensor,
+    bands: Bands,
+    logits: Callable[[Tensor], Tensor],
+    *,
+    follow: bool = False,
+) -> Tensor:
     """Return what masks from per-band logits cut out of a mixture.
 
     Parameters
@@ -64,24 +72,30 @@ def separate(mixture: Tensor, bands: Bands, logits: Callable[[Tensor], Tensor]) 
         The grid.
     logits : callable
         Planes (batch, 5, frames, bands) to logits (batch, sources, frames, bands).
+    follow : bool
+        Whether two channels are filtered by where the sources stand (`local_wiener`).
 
     Returns
     -------
     Tensor
         float32, shape (batch, sources, channels, samples). The masks are a softmax over the
-        sources, the same for all channels, so the sources add up to the mixture.
+        sources, the same for all channels, so the sources add up to the mixture; filtered, they
+        still do.
     """
     cells = stft(mixture, bands.n_fft, bands.hop_length)  # (B, C, T, F)
     # What surrounds the net stays in float32, as it is in training, so that shares add up.
     with torch.autocast(mixture.device.type, enabled=False):
         seen = planes(cells, bands)
-    found = logits(seen)
+    given = logits(seen)
     with torch.autocast(mixture.device.type, enabled=False):
-        shares = to_bins(torch.softmax(found.float(), dim=1), bands)  # (B, S, T, F)
-    sources = [
-        istft(shares[:, j, None] * cells, bands.n_fft, bands.hop_length, mixture.shape[-1])
-        for j in range(shares.shape[1])
-    ]
+        shares = to_bins(torch.softmax(given.float(), dim=1), bands)  # (B, S, T, F)
+        images = shares[:, :, None] * cells[:, None]  # (B, S, C, T, F)
+        if follow and mixture.shape[1] == 2:
+            images = torch.stack([local_wiener(x, y) for x, y in zip(cells, images, strict=True)])
+        sources = [
+            istft(image, bands.n_fft, bands.hop_length, mixture.shape[-1])
+            for image in images.unbind(dim=1)
+        ]
     return torch.stack(sources, dim=1)
 
 

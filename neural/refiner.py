@@ -58,9 +58,6 @@ class RefinerConfig:
         The grid, as in `unstir.neural.planes.Bands`, at 44.1 kHz.
     sample_rate : int
         In hertz.
-    spatial : float in [0, 1]
-        How far `unstir.hybrid.local_wiener` goes after the corrections, where there are two
-        channels. Not at all before training; which share is best is measured with the weights.
     """
 
     n_priors: int = 0
@@ -72,7 +69,6 @@ class RefinerConfig:
     n_bands: int = 256
     n_single: int = 160
     sample_rate: int = SAMPLE_RATE
-    spatial: float = 0.0
 
     @property
     def bands(self) -> Bands:

@@ -33,3 +33,11 @@ def corpus() -> Path:
     if not (folder / "MANIFEST.csv").exists():
         pytest.skip("the corpus of real recordings is not here")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave real hosts to ``make test-hosts``: they take minutes, and hang at times."""
+    if not os.environ.get("UNSTIR_HOSTS"):
+        for item in items:
+            if item.get_closest_marker("hosts"):
+                item.add_marker(pytest.mark.skip(reason="make test-hosts runs it"))

@@ -10,12 +10,13 @@ import unstir
 import unstir.hybrid
 import unstir.neural
 import unstir.plugins
+import unstir.sessions
 
 MODULES = [
     *(f"unstir.{m.name}" for m in pkgutil.iter_modules(unstir.__path__) if m.name != "__main__"),
     *(
         f"{room.__name__}.{m.name}"
-        for room in (unstir.hybrid, unstir.neural, unstir.plugins)
+        for room in (unstir.hybrid, unstir.neural, unstir.plugins, unstir.sessions)
         for m in pkgutil.iter_modules(room.__path__)
     ),
     "unstir",

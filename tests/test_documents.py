@@ -31,7 +31,7 @@ def test_commands_in_the_documents_are_commands(path: Path) -> None:
 
 
 def test_the_examples_of_the_help_are_commands() -> None:
-    from unstir.cli import SEPARATE_EXAMPLES
+    from unstir.cli_separate import SEPARATE_EXAMPLES
 
     lines = [line.strip() for line in SEPARATE_EXAMPLES.splitlines()]
     examples = [line for line in lines if line.startswith("unstir separate")]

@@ -51,7 +51,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_rooms_the_weights_and_the_scene(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    for room in ("hybrid", "neural"):
+    for script in (ROOT / "daw_scripts").rglob("*.lua"):
+        assert f"unstir/{script.relative_to(ROOT).as_posix()}" in names
+    for room in ("hybrid", "neural", "plugins", "sessions"):
         for path in (ROOT / room).iterdir():
             if path.suffix in (".py", ".safetensors", ".json"):
                 assert f"unstir/{room}/{path.name}" in names

@@ -3,8 +3,7 @@
 A gain over the base alone proves little: a refiner is a further net. So the hybrid stands beside
 itself with its priors zeroed, with those of another scene, with a prior that says nothing but
 says it surely (the mix, evenly shared), with one prior at a time and with all but one, and beside
-a refiner of equal size that never saw priors. The spatial filter that follows the corrections is
-left out and left alone, too.
+a refiner of equal size that never saw priors.
 
 A base and the bank look at a mix once; every control is an edit of the planes that came of it,
 so all that it costs is one more pass of the refiner.
@@ -12,7 +11,7 @@ so all that it costs is one more pass of the refiner.
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -39,7 +38,6 @@ HYBRID, ZEROED, ELSEWHERE, MIXTURE = (
 )
 ONLY, WITHOUT, LEAKAGE = "only ", "without ", "leakage "
 LEAKAGES = (-0.5, -0.25, 0.25, 0.5)  # 0 is the hybrid itself
-SPATIAL_ONLY, SPATIAL_OFF = "spatial filter alone", "no spatial filter"
 HEAR_THE_BASE = ("harmonic", "activity")  # the priors that look at the base's voice
 
 
@@ -164,13 +162,7 @@ def look_at(mix: Mixture, base: Stems, bank: Bank, state: State, refiner: Refine
     return Look(mix, base, view)
 
 
-def refined(
-    at: Look,
-    refiner: Refiner,
-    seen: Seen | None,
-    leakage: float = 0.0,
-    spatial: float | None = None,
-) -> Stems:
+def refined(at: Look, refiner: Refiner, seen: Seen, leakage: float = 0.0) -> Stems:
     """Return the stems as the hybrid gives them where the refiner sees these planes.
 
     Parameters
@@ -179,27 +171,21 @@ def refined(
         The mix and the base's stems.
     refiner : Refiner
         Which corrects them.
-    seen : Seen or None
-        Those of the look, or edited; None to leave the refiner's corrections out.
+    seen : Seen
+        Those of the look, or edited.
     leakage : float in [-1, 1]
         As in `unstir.joined.Hybrid`.
-    spatial : float, optional
-        Instead of the refiner's own.
 
     Returns
     -------
     dict of str to ndarray of float32, each of the mix's shape
         They add up to the mix.
     """
-    device, config = _device_of(refiner), refiner.config
-    corrections = None
-    if seen is not None:
-        with inference(device, choose_precision(device)):
-            corrections = refiner(Seen(*(plane[None] for plane in seen)), 2.0**-leakage)[0]
-    if spatial is not None:
-        config = replace(config, spatial=spatial)
+    device = _device_of(refiner)
+    with inference(device, choose_precision(device)):
+        corrections = refiner(Seen(*(plane[None] for plane in seen)), 2.0**-leakage)[0]
     with inference(device, "fp32"):
-        found = changes(at.view, corrections, config, at.mix.n_samples)
+        found = changes(at.view, corrections, refiner.config, at.mix.n_samples)
     pairs = zip(at.base.items(), found, strict=True)
     return consistent(at.mix, {name: stem + change for (name, stem), change in pairs})
 

@@ -18,8 +18,6 @@ from unstir.ablation import (
     LEAKAGE,
     LEAKAGES,
     ONLY,
-    SPATIAL_OFF,
-    SPATIAL_ONLY,
     WITHOUT,
     Clocked,
     Costs,
@@ -233,9 +231,6 @@ def compete(
         own.append(row(HYBRID, whole))
         if contest.blind:
             own.append(row(BLIND, refined(at, contest.blind, at.seen)))
-        if net.config.spatial and mix.n_channels == 2:
-            own.append(row(SPATIAL_ONLY, refined(at, net, None)))
-            own.append(row(SPATIAL_OFF, refined(at, net, at.seen, spatial=0.0)))
         for name, seen in variants(stem_set(contest.stems), at.seen, elsewhere[base]):
             if every or not name.startswith((ONLY, WITHOUT)):
                 own.append(row(name, refined(at, net, seen)))

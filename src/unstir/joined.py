@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from unstir.errors import SettingsError
+from unstir.heap import give_back
 from unstir.hybrid import fast_bank
 from unstir.hybrid.bank import Bank
-from unstir.hybrid.local_wiener import local_wiener
 from unstir.neural.device import choose_precision, inference, resolve
 from unstir.neural.planes import Bands, istft, planes, stft, to_bands, to_bins
 from unstir.neural.refiner import Refiner, RefinerConfig, Seen, shares_of
@@ -90,7 +90,8 @@ def look(
     parts = stft(waves, bands.n_fft, bands.hop_length)  # (J, C, T, F)
     power = (cells.real.square() + cells.imag.square()).sum(dim=0) + 1e-12  # (T, F)
     # Where a band is many bins wide, the loud ones say what the prior thinks of the band.
-    weighed = to_bands(found * power, bands)  # (P, T, K)
+    # One by one: all planes at once would be as large as everything else together.
+    weighed = torch.stack([to_bands(plane * power, bands) for plane in found])  # (P, T, K)
     seen = Seen(
         planes(cells[None], bands)[0],
         shares_of(parts[None], cells[None], bands)[0],
@@ -100,7 +101,7 @@ def look(
 
 
 def changes(
-    view: View, corrections: Tensor | None, config: RefinerConfig, n_samples: int
+    view: View, corrections: Tensor, config: RefinerConfig, n_samples: int
 ) -> list[Waveform]:
     """Return what to add to the base's stems.
 
@@ -108,10 +109,10 @@ def changes(
     ----------
     view : View
         Mix and base.
-    corrections : Tensor or None
+    corrections : Tensor
         Of the refiner, shape (sources, frames, bands).
     config : RefinerConfig
-        Grid, and how far the spatial filter goes.
+        For its grid.
     n_samples : int
         Of the mix.
 
@@ -121,13 +122,10 @@ def changes(
         One per stem, at the level of the view.
     """
     bands = config.bands
-    parts = torch.zeros_like(view.base)
-    if corrections is not None:
-        parts = to_bins(corrections, bands)[:, None] * view.mixture
-    if config.spatial and len(view.mixture) == 2:
-        found = view.base + parts
-        parts = parts + config.spatial * (local_wiener(view.mixture, found) - found)
-    return [istft(part, bands.n_fft, bands.hop_length, n_samples).cpu().numpy() for part in parts]
+    return [
+        istft(part * view.mixture, bands.n_fft, bands.hop_length, n_samples).cpu().numpy()
+        for part in to_bins(corrections, bands)
+    ]
 
 
 @dataclass(frozen=True)
@@ -287,6 +285,7 @@ class _Inner:
         bands, device = self.refiner.config.bands, torch.device(self.outer.device)
         gain_db = float(state["gain_db"])
         base = self._base().separate(mix, part_of(state, "base"))
+        give_back()  # base, priors and filter each need much, but not at once
         leveled = {name: _gained(value, gain_db) for name, value in base.items()}
         learned = part_of(state, "bank") or {}
         with inference(device, "fp32"):
@@ -298,11 +297,13 @@ class _Inner:
         h, device = self.outer, torch.device(self.outer.device)
         gain_db = float(state["gain_db"])
         base, view = self.look(mix, state)
+        give_back()
         with inference(device, h.precision):
             corrections = self.refiner(
                 Seen(*(plane[None] for plane in view.seen)), 2.0**-h.leakage
             )[0]
         with inference(device, "fp32"):
+            give_back()
             found = changes(view, corrections, self.refiner.config, mix.n_samples)
         stems = {
             name: base[name] + _gained(change, -gain_db)

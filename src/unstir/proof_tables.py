@@ -15,8 +15,6 @@ from unstir.ablation import (
     LEAKAGES,
     MIXTURE,
     ONLY,
-    SPATIAL_OFF,
-    SPATIAL_ONLY,
     WITHOUT,
     ZEROED,
 )
@@ -33,8 +31,6 @@ SHOWN = (
     ZEROED,
     ELSEWHERE,
     MIXTURE,
-    SPATIAL_OFF,
-    SPATIAL_ONLY,
 )
 KINDS = ("centered", "wide", "moving", "dry", "reverberant")  # of dialogue, in this order
 SEED = 0  # of every bootstrap

@@ -14,6 +14,7 @@ import numpy as np
 import soxr
 
 from unstir.errors import SettingsError
+from unstir.heap import give_back
 from unstir.spectral import StftConfig, istft, stft
 from unstir.types import Mixture, Separator, State, Stems, Waveform
 
@@ -113,6 +114,7 @@ def separate_stream(
         mix = Mixture(piece, sample_rate, start + window * grid.hop)
         with one_blas_thread():
             stems = separator.separate(mix, state)
+        give_back()
         body = piece.shape[1] if last else grid.hop
         ready = {}
         for name, value in stems.items():

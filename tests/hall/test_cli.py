@@ -15,7 +15,8 @@ import soundfile as sf
 import unstir as unstir_package
 from tests.sounds import mixture_of, scene
 from unstir import __version__
-from unstir.cli import main, result_names
+from unstir.cli import main
+from unstir.cli_separate import result_names
 
 RATE = 8000
 

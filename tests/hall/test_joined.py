@@ -14,7 +14,6 @@ import torch
 from tests.sounds import mixture_of, null_db, scene
 from unstir import run
 from unstir.errors import SettingsError, UnknownNameError
-from unstir.evaluate import si_sdr_db
 from unstir.hybrid.bank import Bank
 from unstir.joined import Hybrid
 from unstir.neural import checkpoint
@@ -33,11 +32,10 @@ def saved(
     stems: tuple[str, ...] = FILM,
     n_priors: int = -1,
     learned: bool = True,
-    spatial: float = 0.0,
 ) -> str:
     """Write a small refiner; one that has learned something has a last layer that is not zero."""
     n_priors = len(Bank(stems).names) if n_priors < 0 else n_priors
-    config = RefinerConfig(n_priors, len(stems), channels=(8, 8), dilations=(1,), spatial=spatial)
+    config = RefinerConfig(n_priors, len(stems), channels=(8, 8), dilations=(1,))
     torch.manual_seed(0)
     net = Refiner(config)
     if learned:
@@ -67,29 +65,6 @@ def test_untrained_it_is_its_base(tmp_path: Path, stems: str, base: str, channel
     found = hybrid.separate(at_home, hybrid.survey([at_home]))
     for name in names:
         np.testing.assert_allclose(found[name], wanted[name], rtol=0, atol=1e-6)
-
-
-def test_the_spatial_filter_tells_places_apart(tmp_path: Path) -> None:
-    """The scene's voice is in the middle, its music to the sides: masks cannot divide a cell."""
-    truth = scene(4, 44100)
-    sound = Mixture(mixture_of(truth), 44100)
-    plain, filtered = (
-        Hybrid(FILM, saved(tmp_path / name, learned=False, spatial=s), "midside").separate(sound)
-        for name, s in (("plain", 0.0), ("filtered", 1.0))
-    )
-    np.testing.assert_allclose(sum(filtered.values()), sound.waveform, atol=1e-5)
-    gains = [si_sdr_db(truth[n], filtered[n]) - si_sdr_db(truth[n], plain[n]) for n in FILM]
-    assert np.mean(gains) > 0.3
-
-
-def test_the_spatial_filter_has_nothing_to_say_in_mono(tmp_path: Path) -> None:
-    sound = mix(1)
-    plain, filtered = (
-        Hybrid(FILM, saved(tmp_path / name, spatial=s), "classical").separate(sound)
-        for name, s in (("plain", 0.0), ("filtered", 1.0))
-    )
-    for name in FILM:
-        np.testing.assert_array_equal(plain[name], filtered[name])
 
 
 @pytest.mark.parametrize("gain", [1e-5, 1.0, 20.0])

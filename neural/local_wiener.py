@@ -1,7 +1,7 @@
 r"""A multichannel Wiener filter that follows where every stem stands, on tensors.
 
-As in `unstir.hybrid.wiener`, each stem is Gaussian with covariance :math:`v_j R_j` per cell, and
-what comes out is the posterior mean,
+Each stem is Gaussian with covariance :math:`v_j R_j` per cell, and what comes out is the
+posterior mean,
 
 .. math:: \hat y_j = v_j R_j \left(\sum_k v_k R_k\right)^{-1} x
    \qquad \text{[1]_, eq. 3}
@@ -31,8 +31,8 @@ from torch.nn import functional
 FRAMES = 8  # that share a covariance
 REACH_BLOCKS = 15  # of so many frames to either side: 1.4 s at 512 samples and 44.1 kHz
 REACH_BINS = 2
+BLOCKS_AT_ONCE = 32
 EVERYWHERE = 0.01  # how much of a stem may come from anywhere: keeps covariances invertible
-FLOOR = 1e-5  # of the mix's power
 TINY = 1e-12
 
 
@@ -49,8 +49,7 @@ def local_wiener(cells: Tensor, images: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        complex64, the shape of ``images``. They add up to ``cells`` but for what the
-        regularization takes, a hundred-thousandth.
+        complex64, the shape of ``images``. They add up to ``cells``.
 
     Examples
     --------
@@ -68,34 +67,42 @@ def local_wiener(cells: Tensor, images: Tensor) -> Tensor:
     missing = (0, 0, 0, -n_frames % FRAMES)
     x = _blocks(functional.pad(cells, missing))  # (2, N, 8, F)
     y = _blocks(functional.pad(images, missing))  # (J, 2, N, 8, F)
-    power = y.real.square() + y.imag.square()
-    level = power.sum(dim=1).sqrt()  # (J, N, 8, F)
-    total = level.sum(dim=0)
-    v = torch.where(total > 0, level / total.clamp(min=TINY), 1 / len(level))
-    r00, r11, r01 = _places(y, power, v)
+    v = torch.stack([(i.real.square() + i.imag.square()).sum(dim=0) for i in y]).sqrt_()
+    total = v.sum(dim=0)
+    v = torch.where(total > 0, v.div_(total.clamp(min=TINY)), 1 / len(v))  # (J, N, 8, F)
+    places = _places(y, v)
+    found = torch.empty_like(y)
+    for first in range(0, x.shape[1], BLOCKS_AT_ONCE):  # some at a time, to keep memory low
+        part = slice(first, first + BLOCKS_AT_ONCE)
+        found[:, :, part] = _posterior(x[:, part], v[:, part], *(r[:, part] for r in places))
+    return found.flatten(2, 3)[:, :, :n_frames]
+
+
+def _posterior(x: Tensor, v: Tensor, r00: Tensor, r11: Tensor, r01: Tensor) -> Tensor:
+    """Return the posterior means of some blocks, (J, 2, n, 8, F)."""
     # The covariance of the mix and its inverse, written out for two channels.
-    c00, c11 = ((v * r).sum(dim=0) + FLOOR for r in (r00, r11))
+    c00, c11 = ((v * r).sum(dim=0) for r in (r00, r11))
     c01 = (v * r01).sum(dim=0)
     determinant = c00 * c11 - (c01.real.square() + c01.imag.square())
     z0 = (c11 * x[0] - c01 * x[1]) / determinant
     z1 = (c00 * x[1] - c01.conj() * x[0]) / determinant
-    found = torch.stack([v * (r00 * z0 + r01 * z1), v * (r01.conj() * z0 + r11 * z1)], dim=1)
-    return found.flatten(2, 3)[:, :, :n_frames]
+    return torch.stack([v * (r00 * z0 + r01 * z1), v * (r01.conj() * z0 + r11 * z1)], dim=1)
 
 
 def _blocks(cells: Tensor) -> Tensor:
     return cells.reshape(*cells.shape[:-2], -1, FRAMES, cells.shape[-1])
 
 
-def _places(y: Tensor, power: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _places(y: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the entries of the covariances, trace 2, each of shape (stems, blocks, 1, bins)."""
     found = []
-    for image, own, share in zip(y, power, v, strict=True):  # one by one, to keep memory low
-        weight = share.square() / own.sum(dim=0).clamp(min=TINY)
+    for image, share in zip(y, v, strict=True):  # one by one, to keep memory low
+        left, right = image.real.square() + image.imag.square()
+        weight = share.square() / (left + right).clamp(min=TINY)
         cross = image[0] * image[1].conj() * weight
-        entries = torch.stack([own[0] * weight, own[1] * weight, cross.real, cross.imag])
+        entries = (left * weight, right * weight, cross.real, cross.imag)
         around = functional.avg_pool2d(
-            entries.mean(dim=2),  # (4, N, F)
+            torch.stack([entry.mean(dim=1) for entry in entries]),  # (4, N, F)
             (2 * REACH_BLOCKS + 1, 2 * REACH_BINS + 1),
             stride=1,
             padding=(REACH_BLOCKS, REACH_BINS),

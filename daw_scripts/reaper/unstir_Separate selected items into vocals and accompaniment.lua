@@ -1,0 +1,9 @@
+-- @description unstir: separate selected items into vocals and accompaniment
+-- @version 0.1.0
+-- @author Unstir
+-- @noindex
+
+local here = debug.getinfo(1, "S").source:match("^@(.*[/\\])")
+package.path = here .. "?.lua;" .. package.path
+
+require("unstir.run").separate({ stems = "song", method = "", title = "vocals and accompaniment" })

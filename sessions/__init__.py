@@ -1,0 +1,1 @@
+"""Project files: stems on named tracks, for editors that open no scripts."""

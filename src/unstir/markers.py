@@ -1,0 +1,105 @@
+"""Where somebody begins to speak, for markers on a timeline.
+
+A frame holds speech where the speech stem is above a floor and not far below the mix, the rule of
+`unstir.neural.vad.ByStem`, which finds speech better than the voice detector that ships: 91.5 %
+balanced accuracy against 79.1 % with the stems of ``compact-film`` (docs/neural.md). With stems
+of a method that leaves more of the rest in the speech, the markers are worth as much less.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unstir.types import Stems, Waveform
+
+SPEECH = "speech"
+LEVEL_LUFS = -27.0  # where the floor was measured
+FRAME_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """What counts as an utterance of its own.
+
+    Parameters
+    ----------
+    least_pause_s : float
+        A pause shorter than that does not end an utterance.
+    least_speech_s : float
+        Speech shorter than that begins none.
+    """
+
+    least_pause_s: float = 1.0
+    least_speech_s: float = 0.3
+
+
+def speech_starts(
+    blocks: Iterable[Stems],
+    *,
+    sample_rate: int,
+    mix_lufs: float | None,
+    pauses: Pauses | None = None,
+) -> tuple[int, ...]:
+    """Return the samples at which somebody begins to speak, after a pause or at the start.
+
+    Parameters
+    ----------
+    blocks : iterable of dict of str to ndarray of float32, shape (channels, samples)
+        All stems of a recording in pieces of any length, ``"speech"`` among them. Not more than
+        one piece is held.
+    sample_rate : int
+        In hertz.
+    mix_lufs : float or None
+        Integrated loudness of the mix; None if it is silent.
+    pauses : Pauses, optional
+        What counts as an utterance.
+
+    Examples
+    --------
+    >>> voice = np.zeros((1, 40000), np.float32)
+    >>> voice[:, 16000:32000] = 0.1
+    >>> speech_starts([{"speech": voice}], sample_rate=8000, mix_lufs=-23.0)
+    (16000,)
+    """
+    pauses = pauses or Pauses()
+    frame = max(1, round(FRAME_S * sample_rate))
+    least_pause = max(1, round(pauses.least_pause_s / FRAME_S))
+    least_speech = max(1, round(pauses.least_speech_s / FRAME_S))
+    if mix_lufs is None:
+        return ()
+    found: list[int] = []
+    n_pause, n_voiced, began = least_pause, 0, 0
+    for index, voiced in enumerate(_voiced(blocks, frame, LEVEL_LUFS - mix_lufs)):
+        if voiced:
+            if n_pause >= least_pause:
+                began, n_voiced = index, 0
+            n_pause, n_voiced = 0, n_voiced + 1
+            if n_voiced == least_speech:
+                found.append(began * frame)
+        else:
+            n_pause += 1
+    return tuple(found)
+
+
+def _voiced(blocks: Iterable[Stems], frame: int, gain_db: float) -> Iterator[bool]:
+    """Yield frame by frame whether it holds speech; the last may be short of samples."""
+    from unstir.neural.vad import STEM_FLOOR_DB, STEM_SHARE_DB
+
+    kept: NDArray[np.float64] = np.zeros((2, 0))
+    for stems in blocks:
+        whole: NDArray[np.float64] = np.sum(list(stems.values()), axis=0, dtype=np.float64)
+        powers = np.stack([_power(stems[SPEECH]), _power(whole)])
+        kept = np.concatenate([kept, powers], axis=1)
+        n = kept.shape[1] // frame
+        means = kept[:, : n * frame].reshape(2, n, frame).mean(axis=2)
+        kept = kept[:, n * frame :]
+        own_db, mix_db = 10 * np.log10(means + 1e-20)
+        above = (own_db + gain_db > STEM_FLOOR_DB) & (own_db - mix_db > STEM_SHARE_DB)
+        yield from (bool(value) for value in above)
+
+
+def _power(waveform: Waveform | NDArray[np.float64]) -> NDArray[np.float64]:
+    mean: NDArray[np.float64] = np.square(waveform, dtype=np.float64).mean(axis=0)
+    return mean
