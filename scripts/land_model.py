@@ -30,7 +30,7 @@ WEAKNESSES = {
         "from made scores; recorded orchestras are rare",
         "speech in languages other than English, German and Spanish was hardly heard",
         "sounds of one stem that resemble another (crowds, musical effects, beatboxing) are split",
-        "one mask serves both channels: two sources in one cell at two places are not told apart",
+        "two sources of one stem in one cell at two places are not told apart",
     ],
     "compact-song": [
         "learned from five songs of one act; other voices and styles are mostly unknown to it",
