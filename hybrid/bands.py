@@ -58,7 +58,7 @@ def crossover(
     >>> crossover(np.array([0.0, 100.0, 200.0, 400.0]), 200, octaves=1)
     array([0. , 0. , 0.5, 1. ], dtype=float32)
     """
-    audible = np.maximum(frequencies_hz, np.finfo(np.float64).tiny)
+    audible = np.maximum(frequencies_hz, 1e-9)  # its ratio to the corner must not underflow
     along = np.clip(np.log2(audible / corner_hz) / octaves + 0.5, 0, 1)
     return np.asarray((1 - np.cos(np.pi * along)) / 2, np.float32)
 

@@ -154,5 +154,6 @@ class Compact(nn.Module):
         """
         if as_planes:
             return self.logits(mixture)
-        # A filter that knows the frames around a cell would look ahead.
-        return separate(mixture, self.bands, self.logits, follow=not self.config.causal)
+        # The filter looks ahead, and has no gradient where a source is silent.
+        follow = not self.config.causal and not self.training
+        return separate(mixture, self.bands, self.logits, follow=follow)

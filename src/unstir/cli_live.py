@@ -60,6 +60,11 @@ def add_live(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     what.add_argument("folder", metavar="FOLDER", type=Path, nargs="?", help="a folder of stems")
     what.add_argument("--input", choices=["jack"], help="take apart what comes in")
     add("--rack", metavar="RACK", help="strips for stems: a name from 'unstir chains' or a .json")
+    add(
+        "--allow-plugins",
+        action="store_true",
+        help="run the VST3 plug-ins that the rack names: programs that could do anything",
+    )
     add("--midi", metavar="PORT", help="control surface: part of its name, or 'virtual'")
     add(
         "--cc",
@@ -218,7 +223,9 @@ def _separate(options: argparse.Namespace) -> int:
 def _rack(options: argparse.Namespace) -> "StemRack":
     from unstir.plugins.rack import StemRack, find_rack
 
-    return find_rack(options.rack) if options.rack else StemRack()
+    if not options.rack:
+        return StemRack()
+    return find_rack(options.rack, allow_plugins=options.allow_plugins)
 
 
 def _connect(options: argparse.Namespace, mixer: "LiveMixer", stack: ExitStack) -> None:

@@ -176,7 +176,9 @@ def tempo_through(beats_s: NDArray[np.float64]) -> TempoMap:
                 break
             (low, high), last = tightest, k
         best = (low + high) / 2
-        tempo = int(np.clip(round(1e6 * best), 60e6 / MAX_BPM, 60e6 / MIN_BPM))
+        # What comes before the first beat may be shorter than any beat.
+        shortest = 1 if first == 0 and n_before else 60e6 / MAX_BPM
+        tempo = int(np.clip(round(1e6 * best), shortest, 60e6 / MIN_BPM))
         if not changes or changes[-1][1] != tempo:
             changes.append((int(at[first]) * TICKS_PER_BEAT, tempo))
         now_s += int(at[last] - at[first]) * tempo / 1e6
