@@ -166,7 +166,8 @@ def _once(flag: str, pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
 def _sentence(result: "Remix") -> str:
     report = result.report
     output = report["output"]
-    name = output.get("codec") or f"{output['container']}, {output['bits'] or '32-bit float'}"
+    depth = f"{output['bits']} bits" if output["bits"] else "32-bit float"
+    name = output.get("codec") or f"{output['container']}, {depth}"
     lufs, peak = report["loudness_lufs"], report["peak_dbfs"]
     level = "silent" if lufs is None else f"{lufs:.1f} LUFS"
     loudest = "" if peak is None else f", peak {peak:.1f} dBFS"
