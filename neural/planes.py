@@ -89,9 +89,10 @@ def separate(
     given = logits(seen)
     with torch.autocast(mixture.device.type, enabled=False):
         shares = to_bins(torch.softmax(given.float(), dim=1), bands)  # (B, S, T, F)
-        images = shares[:, :, None] * cells[:, None]  # (B, S, C, T, F)
         if follow and mixture.shape[1] == 2:
-            images = torch.stack([local_wiener(x, y) for x, y in zip(cells, images, strict=True)])
+            images = torch.stack([local_wiener(x, m) for x, m in zip(cells, shares, strict=True)])
+        else:
+            images = shares[:, :, None] * cells[:, None]  # (B, S, C, T, F)
         sources = [
             istft(image, bands.n_fft, bands.hop_length, mixture.shape[-1])
             for image in images.unbind(dim=1)
