@@ -157,7 +157,7 @@ def summary(rows: Sequence[Row], *, seed: int = 0) -> list[dict[str, Any]]:
 def table(entries: Sequence[dict[str, Any]], title: str) -> Table:
     """Return the summary for the terminal: gain per stem over the mix itself, in dB."""
     shown = Table(title=title, title_justify="left")
-    shown.add_column("method")
+    shown.add_column("method", no_wrap=True)
     for stem in entries[0]["stems"]:
         shown.add_column(stem, justify="right", no_wrap=True)
     shown.add_column("mean", justify="right")
