@@ -54,6 +54,7 @@ class ChainStream:
             self._stages.append((processor, lines))
             self.latency += processor.latency
         self._to_skip = self.latency
+        self._key_channels = dict.fromkeys(self._keys, 1)
         self._finished = False
 
     def process(self, block: Waveform, keys: Mapping[str, Waveform] | None = None) -> Waveform:
@@ -88,6 +89,7 @@ class ChainStream:
                     f"{', '.join(sorted(keys)) or 'none'}"
                 )
             self._check(f"the key {key}", keys[key], None, block.shape[-1])
+            self._key_channels[key] = len(keys[key])
         for processor, lines in self._stages:
             heard = {key: line.process(keys[key]) for key, line in lines.items()}
             block = processor.process(block, heard)
@@ -123,6 +125,8 @@ class ChainStream:
         """
         n = self.latency + tail
         silence = np.zeros((self._n_channels, n), np.float32)
-        rest = self.process(silence, dict.fromkeys(self._keys, silence[:1]))
+        rest = self.process(
+            silence, {key: np.zeros((m, n), np.float32) for key, m in self._key_channels.items()}
+        )
         self._finished = True
         return rest

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from unstir.errors import SettingsError, UnknownNameError
-from unstir.loudness import Meter
 from unstir.plugins.chain_stream import ChainStream as ChainStream
 from unstir.plugins.effects import Effect as Effect
 from unstir.plugins.effects import did_you_mean, kind_of
@@ -132,20 +131,22 @@ class Chain:
     ) -> "Chain":
         """Return the chain with its loudness leveled to a fixed gain, measured on the whole sound.
 
-        A gain that is fixed for the file changes no dynamics and can stream. It is what brings
-        the sound, as it leaves the effects before, to the target; what a limiter after it takes
-        away is not made up for.
+        A gain that is fixed for the file changes no dynamics and can stream. It brings the sound,
+        as it leaves the chain, to the target: what a limiter after the leveler takes away is made
+        up for, by 12 dB at most.
 
         Parameters
         ----------
         blocks : iterable of ndarray of float32, shape (channels, samples)
-            All that will go through the chain. Not read if there is nothing to level.
+            All that will go through the chain. Not read if there is nothing to level, and read up
+            to six times if effects follow the leveler: a list, or `leveling.Again`. What can be
+            read only once is leveled as it comes to the leveler, and nothing is made up for.
         sample_rate : int
             In hertz.
         layout : tuple of str, optional
             The loudspeaker of each channel, see `unstir.loudness.channel_weights`.
         keys : iterable of dict, optional
-            The stems that effects before the leveler listen to, block for block.
+            The stems that its effects listen to, block for block, as often as ``blocks``.
 
         Returns
         -------
@@ -164,24 +165,9 @@ class Chain:
         """
         if not self.needs_survey:
             return self
-        at = [effect.name for effect in self.effects].index("loudness")
-        before = Chain(self.name, self.effects[:at])
-        meter: Meter | None = None
-        stream: ChainStream | None = None
-        side = iter(keys) if keys is not None else None
-        for block in blocks:
-            if meter is None or stream is None:
-                meter = Meter(sample_rate, len(block), layout)
-                stream = before.open(sample_rate, len(block))
-            meter.push(stream.process(block, next(side) if side is not None else {}))
-        if meter is not None and stream is not None:
-            meter.push(stream.finish(0))
-        found = meter.integrated_lufs() if meter is not None else None
-        settings = self.effects[at].settings
-        gain_db = 0.0 if found is None else float(settings["target_lufs"]) - found
-        gain_db = min(gain_db, float(settings["most_gain_db"]))
-        fixed = Effect("gain", {"gain_db": round(gain_db, 6)})
-        return Chain(self.name, (*before.effects, fixed, *self.effects[at + 1 :]), self.summary)
+        from unstir.plugins.leveling import leveled  # which opens chains
+
+        return leveled(self, blocks, sample_rate, layout=layout, keys=keys)
 
     def to_json(self) -> dict[str, Any]:
         """Return what a chain file holds.

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from unstir.plugins.levels import amplitude, pairs
 from unstir.plugins.rack import StemRack
 from unstir.plugins.rings import Outlet, Ring
-from unstir.plugins.stem_folder import BLOCK
 from unstir.plugins.strips import Lane, Queue, Strip
+from unstir.stem_folder import BLOCK
 from unstir.types import Stems, Waveform
 
 RAMP_S = 0.01
@@ -48,7 +48,8 @@ class LiveMixer:
     ----------
     rack : StemRack
         What happens to the stems; its loudness surveyed. The gains of its strips are where the
-        faders begin, and count no more after that.
+        faders begin, and its mutes and solos where the buttons begin; they count no more after
+        that.
     gains_db : dict of str to float
         The faders, by stem: all stems that will come, see `faders`. Whoever moves one sets it
         here, from any thread; up to 24, minus infinity is silence.
@@ -57,6 +58,8 @@ class LiveMixer:
 
     Attributes
     ----------
+    muted, soloed : set of str
+        Stems; whoever presses a button changes them here, from any thread.
     tail : int
         Samples of silence after which no stem sounds any more.
     held_back : int
@@ -84,14 +87,14 @@ class LiveMixer:
         strips = {name: rack.strips.get(name, Strip()) for name in gains_db}
         self.gains_db, self.sample_rate, self.n_channels = gains_db, sample_rate, n_channels
         self.block_size = ramp_length(sample_rate)
+        self.muted = {name for name, strip in strips.items() if strip.mute}
+        self.soloed = {name for name, strip in strips.items() if strip.solo}
         self._lanes = {
-            name: Lane(
-                replace(strip, gain_db=0, pan=0), rack.audible(name), sample_rate, n_channels
-            )
+            name: Lane(replace(strip, gain_db=0, pan=0), True, sample_rate, n_channels)
             for name, strip in strips.items()
         }
         self._places = {name: _place(strip.pan, n_channels) for name, strip in strips.items()}
-        self._factors = {name: amplitude(gain_db) for name, gain_db in gains_db.items()}
+        self._factors = {name: self._factor(name) for name in gains_db}
         self._master = rack.master.open(sample_rate, n_channels)
         self._keys = {key: Queue(n_channels) for key in rack.master.keys}
         self.tail = round(sample_rate * max(s.chain.tail_s for s in strips.values()))
@@ -166,8 +169,12 @@ class LiveMixer:
             self._note(MASTER, parts[-1])
         return np.concatenate(parts, axis=1)
 
+    def _factor(self, name: str) -> float:
+        silent = name in self.muted or (self.soloed and name not in self.soloed)
+        return 0.0 if silent else amplitude(self.gains_db[name])
+
     def _ramp(self, name: str, n_samples: int) -> NDArray[np.float64]:
-        before, after = self._factors[name], amplitude(self.gains_db[name])
+        before, after = self._factors[name], self._factor(name)
         if before == after:
             return np.full(n_samples, after)
         self._factors[name] = after

@@ -19,6 +19,7 @@ that this rounding, which no stem holds, passes as it is.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ import numpy as np
 from unstir.errors import AudioError, SettingsError, UnknownNameError
 from unstir.plugins.chains import Chain, check_format, parse_effects, preset_path, read_json
 from unstir.plugins.effects import did_you_mean
+from unstir.plugins.leveling import Again
 from unstir.plugins.strips import THROUGH, RackStream, Strip, stem_shape
 from unstir.types import Waveform
 
@@ -202,10 +204,10 @@ class StemRack:
         for name, strip in strips.items():
             if strip.chain.needs_survey:
                 chain = strip.chain.survey(
-                    (stems[name] for stems, _ in blocks()),
+                    Again(partial(_each, blocks, name)),
                     sample_rate,
                     layout=layout,
-                    keys=(stems for stems, _ in blocks()),
+                    keys=Again(lambda: (stems for stems, _ in blocks())),
                 )
                 strips[name] = replace(strip, chain=chain)
         if not self.master.needs_survey:
@@ -221,7 +223,7 @@ class StemRack:
             if stream is not None:
                 yield stream.finish()
 
-        master = self.master.survey(sums(), sample_rate, layout=layout)
+        master = self.master.survey(Again(sums), sample_rate, layout=layout)
         return replace(self, strips=strips, master=master)
 
     def to_json(self) -> dict[str, Any]:
@@ -238,6 +240,10 @@ class StemRack:
             "stems": {stem: strip.to_json() for stem, strip in self.strips.items()},
             "master": [effect.to_json() for effect in self.master.effects],
         }
+
+
+def _each(blocks: Blocks, name: str) -> Iterator[Waveform]:
+    return (stems[name] for stems, _ in blocks())
 
 
 def parse_rack(content: object, name: str, *, allow_plugins: bool = False) -> StemRack:

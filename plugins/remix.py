@@ -35,17 +35,18 @@ from unstir.errors import AudioError, SettingsError, UnstirError
 from unstir.journal import Workspace, is_disk_full, write_whole
 from unstir.loudness import Meter
 from unstir.pcm import to_integers
-from unstir.plugins.rack import StemRack
-from unstir.plugins.stem_folder import BLOCK, StemFolder, find_stems
+from unstir.plugins.rack import Blocks, StemRack
 from unstir.plugins.vst3 import latency_warnings
 from unstir.registry import stem_set
 from unstir.remux import CONTAINERS, Track, VideoWriter, choose_track, has_picture, rehearse
 from unstir.riff import bext_with_start
 from unstir.separate import separate_file
 from unstir.settings import Listener, Note, Progress, Settings
+from unstir.stem_folder import BLOCK, StemFolder, find_stems
 from unstir.types import Waveform
 
 SOUNDS = (".wav", ".flac")
+TOLERANCE_LU = 0.5  # of a master's loudness, as EBU R 128 has it for live programs
 _WHOLE = ("sums", "format", "from_s", "to_s", "preview_s")  # settings that a remix has no use for
 
 
@@ -238,13 +239,25 @@ class _Job:
             for block in self.stems.blocks():
                 yield block, None if mixes is None else next(mixes)
 
+    def _listened(self, listener: Listener) -> Blocks:
+        """Return `blocks` with its progress told."""
+
+        def blocks() -> Iterator[tuple[Mapping[str, Waveform], Waveform | None]]:
+            done = 0
+            for stems, mix in self.blocks():
+                yield stems, mix
+                done += next(iter(stems.values())).shape[1]
+                listener(Progress("leveling", done, self.stems.n_samples))
+
+        return blocks
+
     def run(self, rack: StemRack, path: Path, listener: Listener) -> dict[str, Any]:
         """Write the result to ``path`` and return the report."""
         info, rate, n_samples = self.info, self.info.sample_rate, self.stems.n_samples
         notes = [*self.target.notes, *rack.warnings()]
         for chain in (*(strip.chain for strip in rack.strips.values()), rack.master):
             notes += latency_warnings(chain, rate)
-        rack_used = rack.survey(self.blocks, rate, layout=info.layout)
+        rack_used = rack.survey(self._listened(listener), rate, layout=info.layout)
         stream = rack_used.open(rate, info.n_channels, tuple(self.stems.files))
         video = isinstance(self.target.kind, Track)
         length = n_samples if video else n_samples + stream.tail
@@ -269,6 +282,7 @@ class _Job:
                 f"{20 * math.log10(figures.peak):.1f} dB; lower the gains or add a limiter "
                 "with --master"
             )
+        notes += _missed_target(rack, figures.meter.integrated_lufs())
         for text in notes:
             listener(Note(text))
         return {
@@ -323,6 +337,17 @@ class _Job:
             ),
             kind.bits,
         )
+
+
+def _missed_target(rack: StemRack, found_lufs: float | None) -> list[str]:
+    """Return a sentence if the master levels loudness and did not get there."""
+    targets = [e.settings["target_lufs"] for e in rack.master.effects if e.name == "loudness"]
+    if found_lufs is None or not targets or abs(found_lufs - float(targets[0])) <= TOLERANCE_LU:
+        return []
+    return [
+        f"master: the sound has {found_lufs:.1f} LUFS instead of {float(targets[0]):g}: it has "
+        "peaks that the ceiling holds back, or more gain was wanted than most_gain_db allows"
+    ]
 
 
 class _Rounding:

@@ -1,9 +1,10 @@
-"""A MIDI control surface: its faders move gains, and gains move its motors.
+"""A MIDI control surface: its faders move gains, its buttons mute, and both are told back.
 
 =========================  ==================================================================
 controller 7, channel k    the k-th stem, as in automation files
 chosen controllers         the k-th of them, on any channel, is the k-th stem
 pitch bend, channel k      the k-th stem: the faders of Mackie Control, 14 bits
+notes 16 to 23, 8 to 15    mute and solo of the first eight stems, as Mackie Control has them
 =========================  ==================================================================
 
 The law is `unstir.plugins.automation.fader_db`. A step of a controller is 129 of pitch bend;
@@ -12,13 +13,14 @@ half a step around the detent is 0 dB, since no hand finds one place in 16384.
 
 A fader that was moved is sent its own message back, without which the motors of Mackie Control
 fall back; a message that changes nothing is not answered, so that no loop of cables rings.
-Everything else (the touch of a fader, buttons, knobs) is ignored.
+A button that was pressed is answered with its light, on or off, and its release is ignored, as is
+everything else (the touch of a fader, other buttons, knobs).
 """
 
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from unstir.errors import SettingsError, UnknownNameError
@@ -27,6 +29,8 @@ from unstir.plugins.automation import DETENT, VOLUME, fader_db
 TOP = 127
 FINE = 129  # of pitch bend in a step: 127 of them are 16383
 CENTER = 8192  # pitch bend as mido counts it begins this far below 0
+MUTE, SOLO, STRIPS = 16, 8, 8  # first note of the buttons of Mackie Control, and how many
+ON = 127  # velocity of a button that is pressed, and of a light
 VIRTUAL = "virtual"
 # JACK first: where it runs, its ports are seen there, and ALSA complains where it is not.
 _BACKENDS = ("mido.backends.rtmidi/UNIX_JACK", "mido.backends.rtmidi")
@@ -87,7 +91,7 @@ def fader_position(gain_db: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """What the faders of a surface do.
+    """What the faders and buttons of a surface do.
 
     Parameters
     ----------
@@ -95,6 +99,8 @@ class Surface:
         The gains that they move, in order of the stems.
     controllers : tuple of int
         Controllers, 0 to 127, one for each stem; none: controller 7 on channel k.
+    muted, soloed : set of str
+        The stems that the buttons mute and solo.
 
     Raises
     ------
@@ -112,6 +118,8 @@ class Surface:
 
     gains_db: dict[str, float]
     controllers: tuple[int, ...] = ()
+    muted: set[str] = field(default_factory=set)
+    soloed: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         given = self.controllers
@@ -122,7 +130,7 @@ class Surface:
             )
 
     def receive(self, message: Any) -> Any:
-        """Move a gain; return what is to be sent back, or None.
+        """Move a gain, mute or solo; return what is to be sent back, or None.
 
         Parameters
         ----------
@@ -133,8 +141,15 @@ class Surface:
         -------
         mido.Message or None
         """
-        moved = self._moved(message)
         stems = tuple(self.gains_db)
+        if message.type == "note_on":
+            for first, chosen in ((MUTE, self.muted), (SOLO, self.soloed)):
+                k = message.note - first
+                if message.velocity and 0 <= k < min(STRIPS, len(stems)):
+                    chosen ^= {stems[k]}
+                    return _light(message.note, stems[k] in chosen)
+            return None
+        moved = self._moved(message)
         if moved is None or moved[0] >= len(stems):
             return None
         stem, gain_db = stems[moved[0]], position_db(moved[1])
@@ -156,7 +171,7 @@ class Surface:
         return (message.channel, message.value) if message.control == VOLUME else None
 
     def greeting(self) -> list[Any]:
-        """Return messages that move the faders to where the gains are, of both kinds.
+        """Return messages that move the faders to where the gains are, of both kinds, and lights.
 
         Returns
         -------
@@ -177,7 +192,15 @@ class Surface:
             if k < 16:
                 pitch = round(position * FINE) - CENTER
                 found.append(mido.Message("pitchwheel", channel=k, pitch=pitch))
+        for k, stem in enumerate(tuple(self.gains_db)[:STRIPS]):
+            found += [_light(MUTE + k, stem in self.muted), _light(SOLO + k, stem in self.soloed)]
         return found
+
+
+def _light(note: int, on: bool) -> Any:
+    import mido
+
+    return mido.Message("note_on", note=note, velocity=ON if on else 0)
 
 
 @contextmanager

@@ -4,25 +4,23 @@ A session begins where its stems begin, at sample 0. All positions are whole sam
 count in frames or seconds convert once, when they write.
 """
 
-import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from unstir.audio import AudioInfo, open_audio, probe
+from unstir.audio import AudioInfo, probe
 from unstir.errors import AudioError, SettingsError
-from unstir.framerate import frame_rate
+from unstir.framerate import Pictures, pictures
 from unstir.journal import file_digest
 from unstir.markers import SPEECH, speech_starts
-from unstir.types import FILM, SONG, Stems
+from unstir.stem_folder import BLOCK as BLOCK
+from unstir.stem_folder import blocks_of, find_stems
+from unstir.types import Stems
 
-BLOCK = 2**16
-DAY_S = 24 * 3600
 DEFAULT_FPS = Fraction(25)
 Color = tuple[int, int, int]  # red, green, blue, 0 to 255
 GRAY: Color = (128, 128, 136)
@@ -71,6 +69,28 @@ class Marker:
 
 
 @dataclass(frozen=True, slots=True)
+class Film:
+    """A video whose picture lies over the stems.
+
+    Parameters
+    ----------
+    name : str
+        Of the clip, without control characters.
+    file : Path
+        Absolute.
+    pictures : Pictures
+        What it shows.
+    first_s : float
+        The second of the file with which the session begins.
+    """
+
+    name: str
+    file: Path
+    pictures: Pictures
+    first_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """Stems on a timeline, and the sound that they were made from.
 
@@ -84,6 +104,8 @@ class Session:
         Sums of some of them, which stand on no timeline.
     original : Clip or None
         The sound they were made from; None if it is not at hand.
+    film : Film or None
+        The picture that belongs to them, with its sound off.
     sample_rate, n_channels, n_samples : int
         Of every stem; the rate in hertz.
     layout : tuple of str or None
@@ -102,6 +124,7 @@ class Session:
     stems: tuple[Clip, ...]
     sums: tuple[Clip, ...]
     original: Clip | None
+    film: Film | None
     sample_rate: int
     n_channels: int
     n_samples: int
@@ -127,6 +150,16 @@ class Session:
         return -int(-self.n_samples * self.fps // self.sample_rate)
 
     @property
+    def picture_frames(self) -> tuple[int, int]:
+        """Frame of the film with which the timeline begins, and how many of it lie there."""
+        if self.film is None:
+            return 0, 0
+        first = round(self.film.first_s * float(self.fps))
+        # Containers round the length of their last frame.
+        n_film = round(self.film.pictures.duration_s * self.fps)
+        return first, max(0, min(self.n_frames, n_film - first))
+
+    @property
     def nominal_fps(self) -> int:
         """Frames that a second of time code counts: 30 for 29.97."""
         return -int(-self.fps // 1)
@@ -140,6 +173,16 @@ class Session:
         """Return the frame that is nearest to a sample."""
         return round(sample * self.fps / self.sample_rate)
 
+    def first_s(self, clip: Clip) -> Fraction:
+        """Return the second of a clip's file with which the session begins."""
+        if self.film is not None and clip.file == self.film.file:
+            return Fraction(self.film.first_s).limit_denominator(10**6)
+        return Fraction(clip.first_sample, self.sample_rate)
+
+    def first_frame(self, clip: Clip) -> int:
+        """Return the frame of a clip's file that is nearest to the session's beginning."""
+        return round(self.first_s(clip) * self.fps)
+
     def blocks(self) -> Iterator[Stems]:
         """Yield all stems, piece by piece.
 
@@ -147,11 +190,7 @@ class Session:
         ------
         dict of str to ndarray of float32, shape (channels, samples)
         """
-        with ExitStack() as stack:
-            readers = [stack.enter_context(open_audio(clip.file)) for clip in self.stems]
-            names = [clip.name for clip in self.stems]
-            for parts in zip(*(reader.blocks(BLOCK) for reader in readers), strict=True):
-                yield dict(zip(names, parts, strict=True))
+        yield from blocks_of({clip.name: clip.file for clip in self.stems})
 
 
 def clean(text: str) -> str:
@@ -212,7 +251,8 @@ def read_session(
         The sound that the stems were made from. Left out, a file of the name and content that
         ``report.json`` states is looked for in the two folders above and in the current one.
     video : str or Path, optional
-        Whose frame rate counts; by default that of the original, if it shows pictures.
+        Whose picture lies over the stems and whose frame rate counts, begun together with the
+        original; by default the original, if it shows pictures.
     fps : Fraction, optional
         Frames a second; by default the video's, or 25.
     markers : bool
@@ -226,88 +266,51 @@ def read_session(
         If ``original`` is another sound, ``video`` shows no pictures, or ``fps`` is out of range.
     """
     folder = Path(os.path.abspath(folder))
-    stems, sums, report = _listed(folder)
-    infos = [probe(file) for file in (*stems.values(), *sums.values())]
-    info = infos[0]
-    shapes = {(i.sample_rate, i.n_channels, i.n_samples) for i in infos}
-    if len(shapes) > 1 or info.n_samples is None:
-        raise AudioError(
-            f"the stems in {folder} differ in rate, channels or length, or do not say how long "
-            "they are; stems of one sound, as 'unstir separate' makes them, are wanted"
-        )
-    source = _original(folder, original, report, info)
+    found = find_stems(folder)
+    info = found.info
+    source = _original(folder, original, found.report, info)
+    film = _film(source, video, found.report, info.sample_rate)
     if fps is None:
-        fps = _frame_rate(source, video)
+        fps = film.pictures.rate if film else DEFAULT_FPS
     if not 1 <= fps <= 240:
         raise SettingsError(f"fps={float(fps):g} came; 1 to 240 frames a second are allowed")
     session = Session(
         name=clean(folder.name),
-        stems=_clips(stems, infos),
-        sums=_clips(sums, infos[len(stems) :]),
+        stems=_clips(found.files),
+        sums=_clips(found.sums),
         original=source,
+        film=film,
         sample_rate=info.sample_rate,
         n_channels=info.n_channels,
-        n_samples=info.n_samples,
+        n_samples=found.n_samples,
         layout=info.layout,
         fps=fps,
         start=info.time_reference or 0,
         is_stamped=info.time_reference is not None,
         markers=(),
     )
-    if not markers or SPEECH not in stems:
+    if not markers or SPEECH not in found.files:
         return session
-    return _marked(session, report)
+    return _marked(session, found.report)
 
 
-def _marked(session: Session, report: dict[str, Any]) -> Session:
+def _marked(session: Session, report: Mapping[str, Any]) -> Session:
     lufs = report.get("mixture", {}).get("loudness_lufs") if report else -27.0
     starts = speech_starts(session.blocks(), sample_rate=session.sample_rate, mix_lufs=lufs)
     found = tuple(Marker(f"Speech {i}", sample) for i, sample in enumerate(starts, 1))
     return replace(session, markers=found)
 
 
-def _clips(files: dict[str, Path], infos: list[AudioInfo]) -> tuple[Clip, ...]:
+def _clips(files: Mapping[str, Path]) -> tuple[Clip, ...]:
     spare = iter(_SPARE * (1 + len(files) // len(_SPARE)))
     return tuple(
-        Clip(clean(name), file, info.format, COLORS.get(name) or next(spare))
-        for (name, file), info in zip(files.items(), infos, strict=False)
+        Clip(clean(name), file, probe(file).format, COLORS.get(name) or next(spare))
+        for name, file in files.items()
     )
 
 
-def _listed(folder: Path) -> tuple[dict[str, Path], dict[str, Path], dict[str, Any]]:
-    """Return files of stems and of sums by name, and the report."""
-    path = folder / "report.json"
-    sums: dict[str, Path] = {}
-    report: dict[str, Any] = {}
-    try:
-        if path.is_file():
-            report = json.loads(path.read_text(encoding="utf-8"))
-            stems = {str(name): folder / row["file"] for name, row in report["stems"].items()}
-            sums = {str(name): folder / row["file"] for name, row in report["sums"].items()}
-        else:
-            found = (p for p in folder.iterdir() if p.suffix.lower() in (".wav", ".flac"))
-            usual = [*FILM, *SONG]
-            stems = {
-                p.stem: p
-                for p in sorted(
-                    found, key=lambda p: (usual.index(p.stem) if p.stem in usual else 9, p.name)
-                )
-            }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise AudioError(
-            f"{folder} is no folder of stems that can be read; "
-            "the result of 'unstir separate', or a folder of WAV or FLAC files, is wanted"
-        ) from None
-    missing = [str(p) for p in (*stems.values(), *sums.values()) if not p.is_file()]
-    outside = [str(p) for p in (*stems.values(), *sums.values()) if p.parent != folder]
-    if not stems or missing or outside:
-        what = f"lacks {(missing + outside)[0]}" if missing or outside else "holds no stem"
-        raise AudioError(f"the folder {folder} {what}; separate again")
-    return stems, sums, report
-
-
 def _original(
-    folder: Path, given: str | Path | None, report: dict[str, Any], info: AudioInfo
+    folder: Path, given: str | Path | None, report: Mapping[str, Any], info: AudioInfo
 ) -> Clip | None:
     described = report.get("input", {})
     digest = described.get("sha256")
@@ -338,10 +341,20 @@ def _original(
     return Clip(clean(f"{file.name} (original)"), file, source.format, GRAY, first)
 
 
-def _frame_rate(source: Clip | None, video: str | Path | None) -> Fraction:
-    if video is not None:
-        rate = frame_rate(Path(video))
-        if rate is None:
-            raise SettingsError(f"{video} shows no moving pictures; name a video, or use --fps")
-        return rate
-    return (frame_rate(source.file) if source else None) or DEFAULT_FPS
+def _film(
+    source: Clip | None, video: str | Path | None, report: Mapping[str, Any], sample_rate: int
+) -> Film | None:
+    if video is None and source is None:
+        return None
+    file = Path(os.path.abspath(video)) if video is not None else source.file if source else Path()
+    shown = pictures(file)
+    if shown is None:
+        if video is None:
+            return None
+        raise SettingsError(f"{video} shows no moving pictures; name a video, or use --fps")
+    first_s = int(report.get("stretch", {}).get("first_sample", 0)) / sample_rate
+    if source is not None and os.path.samefile(source.file, file):
+        # Sound may begin after the picture, or the other way round.
+        stream = int(report.get("input", {}).get("stream", 0))
+        first_s += probe(file, stream=stream, allow_truncated=True).start_s - shown.begins_s
+    return Film(clean(file.name), file, shown, max(0.0, first_s))

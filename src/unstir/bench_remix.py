@@ -167,7 +167,7 @@ def filters_of(task: str) -> str:
 
 
 def _run_rack(task: str, folder: Path) -> None:
-    from unstir.plugins.stem_folder import find_stems
+    from unstir.stem_folder import find_stems
 
     found, rack = find_stems(folder), rack_of(task)
     info = found.info

@@ -32,7 +32,9 @@ examples:
       take apart what comes in, and keep input and stems in the folder take
 
 Sound goes through a JACK server (jackd, or PipeWire in its place) at the rate of the stems.
-Faders: controller 7 or pitch bend (Mackie Control) on channel k moves the k-th stem. Ctrl-C ends.
+Faders: controller 7 or pitch bend (Mackie Control) on channel k moves the k-th stem,
+and the mute and solo buttons of Mackie Control do what they say. Ctrl-C, SIGTERM or closing the
+terminal ends, and keeps what was recorded.
 exit codes: 0 done, 2 refused (see stderr)
 """
 LOOK_S = 0.1  # how often a terminal is drawn
@@ -117,10 +119,11 @@ def _live(options: argparse.Namespace) -> int:
 
 def _play(options: argparse.Namespace) -> int:
     """Play a folder."""
+    from unstir.plugins.endings import told_to_end
     from unstir.plugins.jack_audio import open_jack
     from unstir.plugins.live import LiveMixer, Player, faders
     from unstir.plugins.rings import running
-    from unstir.plugins.stem_folder import find_stems
+    from unstir.stem_folder import find_stems
 
     if not options.folder.is_dir():
         raise SettingsError(
@@ -142,6 +145,7 @@ def _play(options: argparse.Namespace) -> int:
         faults = stack.enter_context(running((player.read, player.render), PAUSE_S))
         while not player.ready and not faults:
             time.sleep(PAUSE_S)
+        ended = stack.enter_context(told_to_end())
         audio.start(player.cycle)
 
         def status() -> dict[str, Any]:
@@ -154,7 +158,9 @@ def _play(options: argparse.Namespace) -> int:
                 "xruns": audio.xruns,
             }
 
-        _watch(options, mixer, status, lambda: player.outlet.done or audio.fault or faults)
+        _watch(
+            options, mixer, status, lambda: player.outlet.done or audio.fault or faults or ended()
+        )
         _raise_first(faults, audio)
         _tell_result(options, status())
     return 0
@@ -163,6 +169,7 @@ def _play(options: argparse.Namespace) -> int:
 def _separate(options: argparse.Namespace) -> int:
     """Take apart what comes in."""
     from unstir.live import LiveSeparation, open_stream
+    from unstir.plugins.endings import told_to_end
     from unstir.plugins.jack_audio import open_jack
     from unstir.plugins.live import LiveMixer, faders
     from unstir.plugins.rings import running
@@ -203,9 +210,10 @@ def _separate(options: argparse.Namespace) -> int:
 
         live.warm_up()
         steps = (live.separate, *([recorded.write] if recorded else []))
+        ended = stack.enter_context(told_to_end())  # until the recording is in its place
         with running(steps, PAUSE_S) as faults:
             audio.start(live.cycle)
-            _watch(options, mixer, status, lambda: audio.fault or faults)
+            _watch(options, mixer, status, lambda: audio.fault or faults or ended())
             audio.stop()
         if faults:
             _raise_first(faults, audio)
@@ -233,7 +241,7 @@ def _connect(options: argparse.Namespace, mixer: "LiveMixer", stack: ExitStack) 
     from unstir.plugins.surface import Surface, connected
 
     if options.midi:
-        surface = Surface(mixer.gains_db, options.cc)
+        surface = Surface(mixer.gains_db, options.cc, mixer.muted, mixer.soloed)
         if not stack.enter_context(connected(surface, options.midi)) and not options.quiet:
             print(f"note: {options.midi} takes nothing, so its faders stay", file=sys.stderr)
 
@@ -258,8 +266,9 @@ def _watch(
     status: Callable[[], Mapping[str, Any]],
     over: Callable[[], object],
 ) -> None:
-    """Show faders, levels and status until it is over, or Ctrl-C."""
-    with contextlib.suppress(KeyboardInterrupt), _display(options) as (show, pause_s):
+    """Show faders, levels and status until it is over, Ctrl-C, or nobody is there to see it."""
+    # A terminal that was closed, or a pipe that is broken, can be written to no more.
+    with contextlib.suppress(KeyboardInterrupt, OSError), _display(options) as (show, pause_s):
         while not over():
             show(mixer.gains_db, mixer.take_peaks(), status())
             until = time.monotonic() + pause_s
@@ -360,10 +369,12 @@ def _tell_result(
     options: argparse.Namespace, status: Mapping[str, Any], folder: Path | None = None
 ) -> None:
     where = None if folder is None else str(folder)
+    text = _status_text(status) if where is None else f"{where}: {_status_text(status)}"
     if options.json:
-        print(json.dumps({"event": "result", **status, "folder": where}), flush=True)
-    elif not options.quiet:
-        print(_status_text(status) if where is None else f"{where}: {_status_text(status)}")
+        text = json.dumps({"event": "result", **status, "folder": where})
+    with contextlib.suppress(OSError):  # as above
+        if options.json or not options.quiet:
+            print(text, flush=True)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

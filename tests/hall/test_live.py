@@ -26,9 +26,9 @@ from unstir.plugins.jack_audio import open_jack
 from unstir.plugins.live import LiveMixer, faders
 from unstir.plugins.rack import StemRack
 from unstir.plugins.rings import running
-from unstir.plugins.stem_folder import find_stems
 from unstir.plugins.strips import Strip
 from unstir.recording import Recording, recording
+from unstir.stem_folder import find_stems
 from unstir.types import FILM, Stems, StreamSeparator
 
 RATE, PERIOD = 44100, 4096

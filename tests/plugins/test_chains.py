@@ -68,6 +68,18 @@ def test_a_key_waits_for_the_effects_before() -> None:
     np.testing.assert_array_equal(pieces(Chain("c", (ducking, late)), []), alone)
 
 
+def test_a_key_of_two_channels_waits_to_the_end() -> None:
+    late = Effect("limiter", {"ceiling_db": 0})
+    ducking = Effect("ducking", {"by": "speech", "lookahead_ms": 20, "range_db": -20})
+    both = np.concatenate([SPEECH, SPEECH])
+    found = []
+    for key in (SPEECH, both):
+        stream = Chain("b", (late, ducking)).open(RATE, 2)
+        found.append([stream.process(SOUND, {"speech": key}), stream.finish(50)])
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
 def test_latency_is_told() -> None:
     stream = Chain("l", (Effect("ducking", {"lookahead_ms": 25}),)).open(RATE, 1)
     assert stream.latency == 400

@@ -26,6 +26,7 @@ WANTED: dict[str, dict[str, Value]] = {
     "convolution": {"space": "room"},
     "delay": {"delay_ms": 200},
     "pitch-shift": {"semitones": 3},
+    "ladder": {"cutoff_hz": 8000},
 }
 STREAMING = [name for name in CATALOG if name not in ("loudness", "vst3")]
 
@@ -115,7 +116,13 @@ def test_no_effect_changes_its_argument(name: str, rng: np.random.Generator) -> 
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in STREAMING if n not in ("pitch-shift", "chorus", "low-pass")]
+    "name",
+    # These move or smear a click; where it is, is measured by its like below.
+    [
+        name
+        for name in STREAMING
+        if name not in ("pitch-shift", "chorus", "low-pass", "ladder", "resample", "gsm", "mp3")
+    ],
 )
 def test_what_sounds_comes_when_it_came(name: str) -> None:
     sound = np.zeros((2, RATE // 2), np.float32)
