@@ -1,7 +1,8 @@
 """AAF, which Pro Tools and Media Composer import: a mono clip for every channel of every stem.
 
 The sound is in the file, as 24-bit PCM; stems that add up to PCM still do, bit for bit. The
-original is not in it, since AAF has no muted tracks, nor are colors and markers.
+original is not in it, since AAF has no muted tracks, nor are colors. Markers are events on a track
+of their own.
 """
 
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from unstir.sessions.speakers import short_names
 from unstir.sessions.whole import whole
 
 BITS = 24
+MARKER_SLOT = 1000
 
 
 def write_aaf(session: Session, path: Path) -> None:
@@ -101,3 +103,26 @@ def _write(session: Session, files: dict[str, Path], path: Path) -> None:
                 master.create_source_clip(essence.slot_id, length=session.n_samples)
             )
             track.segment.length = session.n_samples
+        if session.markers:
+            first_track = list(composition.slots)[1].slot_id
+            _add_markers(file, composition, session, rate, first_track)
+
+
+def _add_markers(
+    file: Any, composition: Any, session: Session, rate: str, first_track: int
+) -> None:
+    slot = file.create.EventMobSlot()
+    slot["EditRate"].value = rate
+    slot["SlotID"].value = MARKER_SLOT
+    slot["SlotName"].value = "Markers"
+    slot["PhysicalTrackNumber"].value = 1
+    sequence = file.create.Sequence("DescriptiveMetadata")
+    for marker in session.markers:
+        event = file.create.DescriptiveMarker()
+        event["Position"].value = session.frame(marker.sample)
+        event["Length"].value = 1
+        event["Comment"].value = marker.name
+        event["DescribedSlots"].value = {first_track}  # programs show it on that track
+        sequence.components.append(event)
+    slot.segment = sequence
+    composition.slots.append(slot)

@@ -12,12 +12,12 @@ from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
 from unstir.audio import probe
-from unstir.sessions.session import Clip, Session, media_path
+from unstir.sessions.session import Clip, Film, Session, media_path
 from unstir.sessions.xmlfile import add, write_xml
 
 
 def write_fcp7(session: Session, path: Path) -> None:
-    """Write Final Cut Pro 7 XML, the original's clips switched off.
+    """Write Final Cut Pro 7 XML, the original's clips switched off, the picture of a film above.
 
     Raises
     ------
@@ -40,7 +40,11 @@ def write_fcp7(session: Session, path: Path) -> None:
         add(mark, "name", marker.name)
         add(mark, "in", session.frame(marker.sample))
         add(mark, "out", -1)
-    audio = add(add(sequence, "media"), "audio")
+    media = add(sequence, "media")
+    described: set[str] = set()  # later mentions of a file are by its id alone
+    if session.film is not None and session.picture_frames[1]:
+        _add_film(add(media, "video"), session, session.film, described)
+    audio = add(media, "audio")
     add(audio, "numOutputChannels", session.n_channels)
     form = add(add(audio, "format"), "samplecharacteristics")
     add(form, "depth", 24)
@@ -48,7 +52,7 @@ def write_fcp7(session: Session, path: Path) -> None:
     for i, clip in enumerate(session.clips):
         for channel in range(session.n_channels):
             track = add(audio, "track")
-            _add_clip(track, session, i, clip, channel, n_frames)
+            _add_clip(track, session, i, clip, channel, n_frames, described)
             add(track, "enabled", _truth(clip is not session.original))
             add(track, "locked", "FALSE")
             add(track, "outputchannelindex", channel + 1)
@@ -56,9 +60,15 @@ def write_fcp7(session: Session, path: Path) -> None:
 
 
 def _add_clip(
-    track: Element, session: Session, i: int, clip: Clip, channel: int, n_frames: int
+    track: Element,
+    session: Session,
+    i: int,
+    clip: Clip,
+    channel: int,
+    n_frames: int,
+    described: set[str],
 ) -> None:
-    first = session.frame(clip.first_sample)
+    first = session.first_frame(clip)
     item = add(track, "clipitem", id=f"clip-{i + 1}-{channel + 1}")
     add(item, "name", clip.name)
     add(item, "enabled", _truth(clip is not session.original))
@@ -66,8 +76,11 @@ def _add_clip(
     _add_rate(item, session)
     for tag, value in (("start", 0), ("end", n_frames), ("in", first), ("out", first + n_frames)):
         add(item, tag, value)
-    file = add(item, "file", id=f"file-{i + 1}")
-    if channel == 0:  # later mentions are by id alone
+    is_film = session.film is not None and session.film.file == clip.file
+    name = "file-film" if is_film else f"file-{i + 1}"
+    file = add(item, "file", id=name)
+    if name not in described:
+        described.add(name)
         _describe(file, session, clip, first + n_frames)
     source = add(item, "sourcetrack")
     add(source, "mediatype", "audio")
@@ -80,10 +93,42 @@ def _add_clip(
         add(link, "clipindex", 1)
 
 
+def _add_film(video: Element, session: Session, film: Film, described: set[str]) -> None:
+    form = add(add(video, "format"), "samplecharacteristics")
+    _add_rate(form, session)
+    add(form, "width", film.pictures.width)
+    add(form, "height", film.pictures.height)
+    first, n_pictures = session.picture_frames
+    duration = round(film.pictures.duration_s * session.fps)
+    track = add(video, "track")
+    item = add(track, "clipitem", id="clip-film")
+    add(item, "name", film.name)
+    add(item, "enabled", "TRUE")
+    add(item, "duration", duration)
+    _add_rate(item, session)
+    for tag, value in (("start", 0), ("end", n_pictures), ("in", first)):
+        add(item, tag, value)
+    add(item, "out", first + n_pictures)
+    file = add(item, "file", id="file-film")
+    described.add("file-film")
+    add(file, "name", media_path(film.file, film.file.parent))
+    add(file, "pathurl", url(film.file))
+    _add_rate(file, session)
+    add(file, "duration", duration)
+    media = add(file, "media")
+    form = add(add(media, "video"), "samplecharacteristics")
+    add(form, "width", film.pictures.width)
+    add(form, "height", film.pictures.height)
+    if session.original is not None and session.original.file == film.file:
+        audio = add(media, "audio")
+        add(add(audio, "samplecharacteristics"), "samplerate", session.sample_rate)
+        add(audio, "channelcount", session.n_channels)
+
+
 def _describe(file: Element, session: Session, clip: Clip, n_frames: int) -> None:
     name = media_path(clip.file, clip.file.parent)
     add(file, "name", name)
-    add(file, "pathurl", _url(clip.file))
+    add(file, "pathurl", url(clip.file))
     _add_rate(file, session)
     add(file, "duration", n_frames)
     timecode = add(file, "timecode")
@@ -100,10 +145,22 @@ def _describe(file: Element, session: Session, clip: Clip, n_frames: int) -> Non
     add(audio, "channelcount", session.n_channels)
 
 
-def _url(file: Path) -> str:
+def url(file: Path, host: str = "localhost") -> str:
+    """Return an absolute path as a URL.
+
+    Raises
+    ------
+    SettingsError
+        If it holds what no project file can.
+
+    Examples
+    --------
+    >>> url(Path("/films/it's 1.mov"), host="")
+    'file:///films/it%27s%201.mov'
+    """
     media_path(file, file.parent.parent)  # refuses what cannot be written
     path = file.as_posix()
-    return "file://localhost" + quote(path if path.startswith("/") else f"/{path}")
+    return f"file://{host}" + quote(path if path.startswith("/") else f"/{path}")
 
 
 def _add_rate(parent: Element, session: Session) -> None:

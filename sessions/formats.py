@@ -8,6 +8,7 @@ from unstir.sessions.aaf import write_aaf
 from unstir.sessions.ardour import write_ardour
 from unstir.sessions.dawproject import write_dawproject
 from unstir.sessions.fcp7 import write_fcp7
+from unstir.sessions.fcpx import write_fcpx
 from unstir.sessions.mlt import write_mlt
 from unstir.sessions.otio import write_otio
 from unstir.sessions.post import Delivery, write_wav
@@ -21,10 +22,12 @@ FORMATS: dict[str, Writer] = {
     "mlt": write_mlt,
     "otio": write_otio,
     "fcp7": write_fcp7,
+    "fcpx": write_fcpx,
     "dawproject": write_dawproject,
     "aaf": write_aaf,
     "wav": write_wav,
 }
+ENDINGS = {"fcp7": "xml", "fcpx": "fcpxml"}
 
 
 def path_of(format: str, folder: Path, name: str) -> Path:
@@ -41,7 +44,7 @@ def path_of(format: str, folder: Path, name: str) -> Path:
         return folder / f"{name}-ardour" / f"{name}.ardour"
     if format == "wav":
         return folder / f"{name}-wav"
-    return folder / f"{name}.{'xml' if format == 'fcp7' else format}"
+    return folder / f"{name}.{ENDINGS.get(format, format)}"
 
 
 def check_formats(formats: Sequence[str]) -> None:

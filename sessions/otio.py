@@ -18,6 +18,8 @@ _MARKER_COLOR = "BLUE"
 def write_otio(session: Session, path: Path) -> None:
     """Write an OpenTimelineIO timeline, the original on a track that is switched off.
 
+    The picture of a film lies on a track of its own, without its sound.
+
     Raises
     ------
     SettingsError
@@ -35,6 +37,20 @@ def _timeline(session: Session, folder: Path) -> Any:
     fps = float(session.fps)
     timeline = schema.Timeline(session.name)
     timeline.global_start_time = opentime.RationalTime(session.start_frame, fps)
+    film, (first, n_pictures) = session.film, session.picture_frames
+    if film is not None and n_pictures:
+        picture = schema.Track(film.name, kind=schema.TrackKind.Video)
+        n_frames = round(film.pictures.duration_s * session.fps)
+        picture.append(
+            schema.Clip(
+                name=film.name,
+                media_reference=schema.ExternalReference(
+                    quote(media_path(film.file, folder)), _range(session, 0, n_frames)
+                ),
+                source_range=_range(session, first, n_pictures),
+            )
+        )
+        timeline.tracks.append(picture)
     for clip in session.clips:
         track = schema.Track(clip.name, kind=schema.TrackKind.Audio)
         track.enabled = clip is not session.original
@@ -75,6 +91,15 @@ def _clip(session: Session, clip: Clip, folder: Path) -> Any:
                 "samples": session.n_samples,
             }
         },
+    )
+
+
+def _range(session: Session, first: int, n_frames: int) -> Any:
+    from opentimelineio import opentime
+
+    fps = float(session.fps)
+    return opentime.TimeRange(
+        opentime.RationalTime(first, fps), opentime.RationalTime(n_frames, fps)
     )
 
 

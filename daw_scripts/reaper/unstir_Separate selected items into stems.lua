@@ -8,6 +8,7 @@
 -- @provides
 --   [main] unstir_*.lua
 --   [nomain] unstir/*.lua
+--   [effect] unstir/*.jsfx
 
 local here = debug.getinfo(1, "S").source:match("^@(.*[/\\])")
 package.path = here .. "?.lua;" .. package.path

@@ -28,8 +28,9 @@ def add_reaper(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     install = parts.add_parser(
         "install",
         help="copy the scripts and put them into the action list",
-        description="Copy the scripts into Reaper's Scripts folder, note this Python for them, and "
-        "put them into the\naction list. Close Reaper first: it writes its own list when it ends.",
+        description="Copy the scripts into Reaper's Scripts folder and their equalizer into its "
+        "Effects folder,\nnote this Python for them, and put them into the action list. Close "
+        "Reaper first: it writes\nits own list when it ends.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     install.add_argument(
@@ -94,6 +95,10 @@ def install(folder: Path, python: str) -> tuple[Path, bool]:
             copy = target / script.relative_to(SCRIPTS)
             copy.parent.mkdir(parents=True, exist_ok=True)
             write_whole(copy, script.read_bytes())
+        for effect in sorted(SCRIPTS.rglob("*.jsfx")):
+            copy = folder / "Effects" / "unstir" / effect.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(copy, effect.read_bytes())
         noted = os.fsencode(python) if os.name != "nt" else python.encode()
         write_whole(target / "unstir" / "interpreter.txt", noted + b"\n")
         listing = folder / "reaper-kb.ini"

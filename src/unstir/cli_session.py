@@ -6,13 +6,13 @@ from pathlib import Path
 
 from unstir.errors import SettingsError
 
-NAMES = "rpp, ardour, mlt, otio, fcp7, dawproject, aaf, wav"
+NAMES = "rpp, ardour, mlt, otio, fcp7, fcpx, dawproject, aaf, wav"
 EXAMPLES = """\
 examples:
   unstir session stems/film --to rpp
       stems/film/film.rpp: stems in a folder, the original muted below
-  unstir session stems/film --to mlt,otio,fcp7 --video film.mov -o cut
-      for Kdenlive and Shotcut, Resolve, Premiere, at the frame rate of the video
+  unstir session stems/film --to mlt,otio,fcp7,fcpx --video film.mov -o cut
+      for Kdenlive and Shotcut, Resolve, Premiere, Final Cut, with the picture
   unstir session stems/film --to aaf --fps 23.976
       for Pro Tools and Media Composer, mono clips with time code
   unstir session stems/film --to wav --split mono --order film --two-pop
@@ -54,7 +54,7 @@ def add_session(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="what the stems were made from (default: "
         "looked for by name and content in the two folders above and here)",
     )
-    add("--video", metavar="FILE", type=Path, help="take the frame rate of this video")
+    add("--video", metavar="FILE", type=Path, help="this picture on the timeline, at its rate")
     add(
         "--fps",
         metavar="N",

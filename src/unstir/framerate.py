@@ -1,5 +1,6 @@
-"""How many pictures a second a video shows, as its timeline counts them."""
+"""How many pictures a second a video shows, as its timeline counts them, and how large they are."""
 
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,8 +14,43 @@ STANDARD = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """The first moving picture of a file.
+
+    Parameters
+    ----------
+    rate : Fraction
+        Frames a second.
+    width, height : int
+        In pixels.
+    duration_s : Fraction
+        From the file's beginning to its end, which may be that of its sound.
+    begins_s : float
+        Time stamp of the file's beginning, in seconds; what programs show as its time 0.
+    """
+
+    rate: Fraction
+    width: int
+    height: int
+    duration_s: Fraction
+    begins_s: float
+
+
 def frame_rate(path: Path) -> Fraction | None:
     """Return the frame rate of a file's first moving picture; None if it shows none.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be read.
+    """
+    found = pictures(path)
+    return found.rate if found else None
+
+
+def pictures(path: Path) -> Pictures | None:
+    """Return what a file shows; None if that does not move, or it is not said how fast.
 
     Within a fifth of a thousandth of a standard rate, it is that rate. No picture is decoded.
 
@@ -43,7 +79,15 @@ def frame_rate(path: Path) -> Fraction | None:
                 if stream.disposition & av.stream.Disposition.attached_pic:
                     continue
                 found = stream.average_rate or stream.guessed_rate
-                return nearest(Fraction(found)) if found else None
+                if not found:
+                    return None
+                return Pictures(
+                    rate=nearest(Fraction(found)),
+                    width=stream.width,
+                    height=stream.height,
+                    duration_s=Fraction(source.duration or 0, av.time_base),
+                    begins_s=(source.start_time or 0) / av.time_base,
+                )
     except OSError as error:
         raise AudioError(f"{str(path)!r} cannot be read: {error.strerror}") from None
     except av.error.FFmpegError:

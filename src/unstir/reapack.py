@@ -96,15 +96,17 @@ def check_version(version: str) -> tuple[int, ...]:
     return numbers
 
 
-def provided(folder: Path, script: Path, header: Header) -> list[tuple[Path, bool]]:
-    """Return the files that a package installs, and whether each is an action.
+def provided(folder: Path, script: Path, header: Header) -> list[tuple[Path, str]]:
+    """Return the files that a package installs, each with what it is there for.
+
+    That is ``main`` for an action, ``nomain`` for what actions need, and ``effect`` for an effect.
 
     Raises
     ------
     SettingsError
         If a pattern of ``@provides`` matches nothing.
     """
-    found = {script: True}
+    found = {script: "main"}
     for line in filter(None, header.tags.get("provides", "").split("\n")):
         match = re.match(r"(?:\[(\w+)\]\s+)?(.+)$", line)
         if match is None:
@@ -113,7 +115,7 @@ def provided(folder: Path, script: Path, header: Header) -> list[tuple[Path, boo
         if not paths:
             raise SettingsError(f"{match[2]!r} in @provides of {script.name} matches no file")
         for path in paths:
-            found.setdefault(path, match[1] == "main")
+            found.setdefault(path, match[1] or "nomain")
     return list(found.items())
 
 
@@ -154,11 +156,13 @@ def build_index(folder: Path, url: str, time: str) -> bytes:
             author=header.tags.get("author", ""),
             time=time,
         )
-        for path, is_action in provided(folder, script, header):
+        for path, use in provided(folder, script, header):
             name = path.relative_to(folder).as_posix()
             source = ElementTree.SubElement(version, "source")
-            if is_action:
+            if use == "main":
                 source.set("main", "main")
+            elif use == "effect":
+                source.set("type", "effect")  # so that it goes into the folder of effects
             if path != script:
                 source.set("file", name)
             source.text = f"{url.rstrip('/')}/{quote(name)}"
@@ -190,6 +194,8 @@ def check_index(content: bytes, folder: Path) -> int:
             raise SettingsError(f"the versions of {package.get('name')} do not rise")
         for source in package.iterfind("version/source"):
             name = source.get("file") or package.get("name") or ""
+            if (source.get("type") == "effect") != name.endswith(".jsfx"):
+                raise SettingsError(f"the index does not say rightly whether {name} is an effect")
             _check_source(name, source.text or "", folder)
             n_files += 1
     if not n_files:

@@ -1,16 +1,24 @@
 """What Reaper's functions do to the simulated projects."""
 
+import copy
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tests.daw import model
+from tests.daw.eel import Effect
 from tests.daw.mixer import take_sound
-from tests.daw.model import Item, Project, Source, Take, Track, value
+from tests.daw.model import Fx, Item, Project, Source, Take, Track, value
 
 if TYPE_CHECKING:
     from tests.daw.host import Reaper
+
+
+@lru_cache
+def _loaded(path: Path) -> Effect:
+    return Effect(path, 48000, 2)
 
 
 class Accessor:
@@ -89,7 +97,7 @@ class Functions:
         return self._host.answers.pop(0) if self._host.answers else 1
 
     def ShowConsoleMsg(self, text: str) -> None:
-        self._host.messages.append(text)
+        self._host.console.append(text)
 
     def GetUserInputs(self, title: str, n: int, captions: str, values: str) -> tuple[bool, str]:
         self._host.windows.append(title)
@@ -198,7 +206,27 @@ class Functions:
         return len(track.fx)
 
     def TrackFX_CopyToTrack(self, a: Track, fx: int, b: Track, at: int, move: bool) -> None:
-        b.fx.insert(int(at), a.fx[int(fx)])
+        b.fx.insert(int(at), copy.deepcopy(a.fx[int(fx)]))
+
+    def TrackFX_GetFXName(self, track: Track, fx: int) -> tuple[bool, str]:
+        return True, track.fx[int(fx)].name
+
+    def TrackFX_AddByName(self, track: Track, name: str, recording: bool, always: int) -> int:
+        assert not recording and always < 0
+        return self._add_fx(track, name)
+
+    def TrackFX_SetParam(self, track: Track, fx: int, parameter: int, new: float) -> bool:
+        return self._set_parameter(track, fx, parameter, new)
+
+    def TrackFX_GetParam(self, track: Track, fx: int, parameter: int) -> tuple[float, ...]:
+        return self._parameter(track, fx, parameter)
+
+    def CountSelectedTracks(self, project: Project) -> int:
+        return sum(track.selected for track in self._project(project).tracks)
+
+    def GetSelectedTrack(self, project: Project, i: int) -> Track | None:
+        found = [track for track in self._project(project).tracks if track.selected]
+        return found[int(i)] if 0 <= i < len(found) else None
 
     def GetMediaTrackInfo_Value(self, track: Track, key: str) -> float:
         self._named("track", key)
@@ -324,7 +352,20 @@ class Functions:
         return len(take.fx)
 
     def TakeFX_CopyToTake(self, a: Take, fx: int, b: Take, at: int, move: bool) -> None:
-        b.fx.insert(int(at), a.fx[int(fx)])
+        b.fx.insert(int(at), copy.deepcopy(a.fx[int(fx)]))
+
+    def TakeFX_GetFXName(self, take: Take, fx: int) -> tuple[bool, str]:
+        return True, take.fx[int(fx)].name
+
+    def TakeFX_AddByName(self, take: Take, name: str, always: int) -> int:
+        assert always < 0
+        return self._add_fx(take, name)
+
+    def TakeFX_SetParam(self, take: Take, fx: int, parameter: int, new: float) -> bool:
+        return self._set_parameter(take, fx, parameter, new)
+
+    def TakeFX_GetParam(self, take: Take, fx: int, parameter: int) -> tuple[float, ...]:
+        return self._parameter(take, fx, parameter)
 
     def GetMediaItemTakeInfo_Value(self, take: Take, key: str) -> float:
         self._named("take", key)
@@ -429,6 +470,31 @@ class Functions:
         take.notes.sort()
 
     # What several of them share
+
+    def _effect(self, name: str) -> Effect | None:
+        path = Path(self.GetResourcePath(), "Effects", name.removeprefix("JS:"))
+        return _loaded(path) if path.is_file() else None
+
+    def _add_fx(self, thing: Take | Track, name: str) -> int:
+        effect = self._effect(name)
+        if effect is None:
+            return -1
+        thing.fx.append(Fx(f"JS: {effect.title} [{name.removeprefix('JS:')}]"))
+        return len(thing.fx) - 1
+
+    def _set_parameter(self, thing: Take | Track, fx: int, parameter: int, new: float) -> bool:
+        low, high, _, _ = self._slider(thing, fx, parameter)
+        thing.fx[int(fx)].values[int(parameter)] = min(max(float(new), low), high)
+        return True
+
+    def _parameter(self, thing: Take | Track, fx: int, parameter: int) -> tuple[float, ...]:
+        low, high, _, _ = self._slider(thing, fx, parameter)
+        return thing.fx[int(fx)].values[int(parameter)], low, high
+
+    def _slider(self, thing: Take | Track, fx: int, parameter: int) -> Any:
+        effect = self._effect(thing.fx[int(fx)].name.partition("[")[2].rstrip("]"))
+        assert effect is not None
+        return effect.sliders[sorted(effect.sliders)[int(parameter)]]
 
     def _named(self, family: str, key: str) -> None:
         from tests.daw.host import API

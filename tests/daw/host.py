@@ -101,6 +101,7 @@ class Reaper:
         self.now_s, self.tick_s = 1000.0, 1 / 30
         self.ext_state: dict[tuple[str, str], str] = {}
         self.messages: list[str] = []
+        self.console: list[str] = []
         self.answers: list[Any] = []
         self.keys: list[int] = []
         self.windows: list[str] = []

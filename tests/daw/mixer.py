@@ -1,13 +1,16 @@
 """A small mixer: what a simulated project sounds like, written apart from the code it judges."""
 
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
-from tests.daw.model import Item, Project, Source, Take, Track, value
+from tests.daw.eel import Effect
+from tests.daw.model import Fx, Item, Project, Source, Take, Track, value
 
+EQUALIZER = Path(__file__).parents[2] / "daw_scripts/reaper/unstir/equalizer.jsfx"
 Sound = NDArray[np.float64]
 
 
@@ -58,18 +61,35 @@ def take_sound(item: Item, take: Take, t: Sound) -> Sound:
     return _channels(wave, int(value(take, "I_CHANMODE")))
 
 
+def colored(wave: Sound, fx: list[Fx], rate: int) -> Sound:
+    """Return sound after our equalizers; other effects are passed over."""
+    for one in fx:
+        if "unstir equalizer" in one.name:
+            effect = Effect(EQUALIZER, rate, len(wave))
+            effect.set({number + 1: value for number, value in one.values.items()})
+            wave = effect.process(wave)
+    return wave
+
+
 def item_sound(item: Item, t: Sound) -> Sound:
     """Return what an item adds at project times, in stereo or its own channels."""
     start, length = value(item, "D_POSITION"), value(item, "D_LENGTH")
     inside = t - start
     wave = take_sound(item, item.take, inside)
+    if item.take.fx:
+        sounds = (inside >= -1e-9) & (inside < length - 1e-9)
+        wave[:, sounds] = colored(wave[:, sounds], item.take.fx, round(1 / (t[1] - t[0])))
     gain = value(item, "D_VOL") * value(item.take, "D_VOL") * np.ones_like(t)
     for key, to_edge in (("D_FADEINLEN", inside), ("D_FADEOUTLEN", length - inside)):
         if value(item, key) > 0:
             gain *= np.clip(to_edge / value(item, key), 0, 1)
     gain[(inside < -1e-9) | (inside >= length - 1e-9)] = 0.0
     wave = wave * gain
-    return np.repeat(wave, 2, axis=0) if len(wave) == 1 else wave
+    wave = np.repeat(wave, 2, axis=0) if len(wave) == 1 else wave
+    pan = value(item.take, "D_PAN")  # as a balance: the side it turns away from gets softer
+    wave[0] *= min(1.0, 1.0 - pan)
+    wave[1] *= min(1.0, 1.0 + pan)
+    return wave
 
 
 def mix(project: Project, rate: int, seconds: float) -> Sound:
@@ -84,9 +104,11 @@ def mix(project: Project, rate: int, seconds: float) -> Sound:
         if any(value(one, "B_MUTE") for one in chain):
             gain = 0.0
         width = int(min(value(one, "I_NCHAN") for one in chain))
+        own = np.zeros((width, len(t)))
         for item in track.items:
             if not value(item, "B_MUTE") and item.takes and item.take.source.kind != "MIDI":
                 wave = item_sound(item, t)[:width]
-                out[: len(wave)] += gain * wave
+                own[: len(wave)] += gain * wave
+        out[:width] += colored(own, [fx for one in reversed(chain) for fx in one.fx], rate)
         folders.append(track)
     return out

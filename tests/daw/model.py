@@ -48,6 +48,14 @@ class Source:
         )
 
 
+@dataclass
+class Fx:
+    """An effect on a take or track; parameters by their number from 0."""
+
+    name: str
+    values: dict[int, float] = field(default_factory=dict)
+
+
 @dataclass(eq=False)
 class Take:
     source: Source
@@ -56,7 +64,7 @@ class Take:
     values: dict[str, float] = field(default_factory=dict)
     ext: dict[str, str] = field(default_factory=dict)
     stretch_markers: int = 0
-    fx: list[str] = field(default_factory=list)
+    fx: list[Fx] = field(default_factory=list)
     envelopes: list[str] = field(default_factory=list)
     notes: list[tuple[float, float, int, int]] = field(default_factory=list)
 
@@ -88,8 +96,9 @@ class Track:
     values: dict[str, float] = field(default_factory=dict)
     ext: dict[str, str] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
-    fx: list[str] = field(default_factory=list)
+    fx: list[Fx] = field(default_factory=list)
     razor: str = ""
+    selected: bool = False
 
 
 TRACK_DEFAULTS = {"D_VOL": 1.0, "I_NCHAN": 2.0, "D_WIDTH": 1.0, "B_MAINSEND": 1.0}

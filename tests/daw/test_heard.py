@@ -8,7 +8,7 @@ import pytest
 from tests.daw.conftest import RATE, item_of
 from tests.daw.host import Reaper
 from tests.daw.mixer import mix
-from tests.daw.model import Item, Project, Source, value
+from tests.daw.model import Fx, Item, Project, Source, value
 
 SEPARATE = "Separate selected items (last settings)"
 SECONDS = 4.0
@@ -164,11 +164,11 @@ def test_pitch_and_rate_travel_with_the_stems_of_source_mode(reaper: Reaper, sou
 
 def test_take_effects_and_envelopes_travel_with_the_stems(reaper: Reaper, sounds: Path) -> None:
     item = item_of(Source.of_file(sounds / "stereo.wav"))
-    item.take.fx = ["ReaEQ"]
+    item.take.fx = [Fx("ReaEQ")]
     item.take.envelopes = ["<VOLENV\nPT 0 1 0\nPT 1 0.5 0\n>", "<PITCHENV\nPT 0 2 0\n>"]
     separated(reaper, item)
     for track in reaper.front.tracks[1:]:
-        assert track.items[0].take.fx == ["ReaEQ"]
+        assert track.items[0].take.fx == [Fx("ReaEQ")]
         assert track.items[0].take.envelopes == item.take.envelopes
 
 

@@ -18,6 +18,7 @@ from unstir.errors import SettingsError
 from unstir.reapack import build_index, check_index, read_header
 
 FILES = sorted(SCRIPTS.rglob("*.lua"))
+EFFECTS = sorted(SCRIPTS.rglob("*.jsfx"))
 ACTIONS = sorted(SCRIPTS.glob("*.lua"))
 SHARED = Path(__file__).resolve().parents[3] / "shared/reascript_api.json"
 URL = "https://example.org/scripts"
@@ -94,11 +95,14 @@ def test_the_derived_facts_are_those_of_the_full_list() -> None:
 
 def test_the_index_lists_every_script() -> None:
     content = build_index(SCRIPTS, URL, "2026-01-31T12:00:00Z")
-    assert check_index(content, SCRIPTS) == len(FILES)
+    assert check_index(content, SCRIPTS) == len(FILES) + len(EFFECTS)
     index = ElementTree.fromstring(content)
     (package,) = index.iterfind("category/reapack")
     mains = [s for s in package.iterfind("version/source") if s.get("main")]
     assert len(mains) == len(ACTIONS)
+    effects = [s.get("file") for s in package.iterfind("version/source") if s.get("type")]
+    assert effects == [path.relative_to(SCRIPTS).as_posix() for path in EFFECTS]
+    assert effects == ["unstir/equalizer.jsfx"]
 
 
 @pytest.mark.parametrize(
@@ -109,6 +113,7 @@ def test_the_index_lists_every_script() -> None:
         ("0.1.0", "0.70000"),
         ("unstir/run.lua", "unstir/gone.lua"),
         ("https://", "ftp://"),
+        ('type="effect" ', ""),
         ("</index>", ""),
     ],
 )
@@ -137,6 +142,8 @@ def test_install_copies_and_lists_once(tmp_path: Path) -> None:
     assert (tmp_path / "reaper-kb.ini.before-unstir").read_bytes().endswith(b'"mine.lua"')
     copied = {path.relative_to(target) for path in target.rglob("*.lua")}
     assert copied == {path.relative_to(SCRIPTS) for path in FILES}
+    effect = tmp_path / "Effects/unstir/equalizer.jsfx"
+    assert effect.read_bytes() == EFFECTS[0].read_bytes()
     assert (target / "unstir/interpreter.txt").read_text() == f"{sys.executable}\n"
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.daw.conftest import RATE, item_of
 from tests.daw.host import Reaper
 from tests.daw.mixer import mix
-from tests.daw.model import Item, Project, Source, Track, value
+from tests.daw.model import Fx, Item, Project, Source, Track, value
 
 SEPARATE = "Separate selected items (last settings)"
 
@@ -144,7 +144,7 @@ def test_another_stem_set_replaces_tracks_that_are_bare(
 ) -> None:
     before = mix(project, RATE, 3)
     run(reaper)
-    project.tracks[2].fx.append("ReaEQ")  # so that the user's work stays
+    project.tracks[2].fx.append(Fx("ReaEQ"))  # so that the user's work stays
     reaper.ext_state["unstir", "stems"] = "song"
     run(reaper)
     assert {track.name for track in project.tracks} == {

@@ -118,15 +118,65 @@ def test_time_code_counts_whole_frames() -> None:
     assert timecode_text(30 * 3600 - 1, 30) == "00:59:59:29"
 
 
-# Which elements the format allows within each, in this order (its schema's sequences).
-INSIDE = {
-    "Project": ["Application", "Transport", "Structure", "Arrangement"],
-    "Transport": ["Tempo", "TimeSignature"],
-    "Track": ["Channel", "Track"],
-    "Channel": ["Mute", "Volume"],
-    "Arrangement": ["Lanes", "Markers"],
-    "Audio": ["File"],
+# What the schema of DAWproject 1.0 (Project.xsd) says of the elements written here: what may stand
+# within each, in this order; attributes that must be there; all that may. As facts, in our words.
+NAMED = ("name", "color", "comment")
+KNOWN = (*NAMED, "id")
+LINE = (*KNOWN, "timeUnit", "track")
+TEXT = "Title Artist Album OriginalArtist Composer Songwriter Producer Arranger Year Genre"
+SCHEMA: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "Project": ("Application Transport Structure Arrangement Scenes", "version", ()),
+    "Application": ("", "name version", ()),
+    "Transport": ("Tempo TimeSignature", "", ()),
+    "Tempo": ("", "unit", (*KNOWN, "parameterID", "max", "min", "value")),
+    "TimeSignature": ("", "numerator denominator", (*KNOWN, "parameterID")),
+    "Structure": ("Track", "", ()),
+    "Track": ("Channel Track", "", (*KNOWN, "contentType", "loaded")),
+    "Channel": (
+        "Devices Mute Pan Sends Volume",
+        "",
+        (*KNOWN, "audioChannels", "destination", "role", "solo"),
+    ),
+    "Mute": ("", "", (*KNOWN, "parameterID", "value")),
+    "Volume": ("", "unit", (*KNOWN, "parameterID", "max", "min", "value")),
+    "Arrangement": ("Lanes Markers TempoAutomation TimeSignatureAutomation", "", KNOWN),
+    "Lanes": ("Lanes Clips", "", LINE),
+    "Clips": ("Clip", "", LINE),
+    "Clip": ("Audio", "time", (*NAMED, "duration", "contentTimeUnit", "playStart", "playStop")),
+    "Audio": ("File", "duration channels sampleRate", (*LINE, "algorithm")),
+    "File": ("", "path", ("external",)),
+    "Markers": ("Marker", "", LINE),
+    "Marker": ("", "time", NAMED),
+    "MetaData": (TEXT + " Copyright Website Comment", "", ()),
+    "Title": ("", "", ()),
 }
+VALUES = {
+    "unit": ["linear", "bpm"],  # of nine
+    "timeUnit": ["beats", "seconds"],
+    "contentTimeUnit": ["beats", "seconds"],
+    "role": ["regular", "master", "effect", "submix", "vca"],
+    "contentType": ["audio", "automation", "notes", "video", "markers", "tracks"],
+}
+
+
+def check_schema(root: ElementTree.Element) -> None:
+    """Hold a document against what its schema demands."""
+    ids = [e.get("id") for e in root.iter() if e.get("id")]
+    assert len(ids) == len(set(ids))
+    for element in root.iter():
+        inside, needed, optional = SCHEMA[element.tag]
+        order = [inside.split().index(child.tag) for child in element]
+        assert order == sorted(order), element.tag
+        assert set(needed.split()) <= set(element.attrib), element.tag
+        assert set(element.attrib) <= {*needed.split(), *optional}, element.tag
+        for key, value in element.attrib.items():
+            assert value in VALUES.get(key, [value]), (element.tag, key)
+            if key in ("track", "destination"):
+                assert value in ids
+            if key in ("time", "duration", "playStart"):
+                float(value)
+            if key in ("channels", "sampleRate", "audioChannels", "numerator", "denominator"):
+                int(value)
 
 
 def test_a_dawproject_stands_on_its_own(tmp_path: Path) -> None:
@@ -138,7 +188,7 @@ def test_a_dawproject_stands_on_its_own(tmp_path: Path) -> None:
         assert archive.testzip() is None
         names = archive.namelist()
         root = ElementTree.fromstring(archive.read("project.xml"))
-        title = ElementTree.fromstring(archive.read("metadata.xml")).findtext("Title")
+        metadata = ElementTree.fromstring(archive.read("metadata.xml"))
         audible = np.zeros(made.mix.shape)
         muted = {
             track.get("id")
@@ -151,18 +201,11 @@ def test_a_dawproject_stands_on_its_own(tmp_path: Path) -> None:
             (tmp_path / "one.wav").write_bytes(archive.read(file))
             if lanes.get("track") not in muted:
                 audible += sf.read(tmp_path / "one.wav")[0].T
-    assert title == session.name
+    check_schema(metadata)
+    assert metadata.findtext("Title") == session.name
     assert np.abs(audible - made.mix).max() <= 1e-6
     assert len(muted) == 1
-    for element in root.iter():
-        if element.tag in INSIDE:
-            order = [INSIDE[element.tag].index(child.tag) for child in element]
-            assert order == sorted(order)
-    ids = [e.get("id") for e in root.iter() if e.get("id")]
-    assert len(ids) == len(set(ids))
-    for element in root.iter():
-        for key in ("track", "destination"):
-            assert element.get(key) in (None, *ids)
+    check_schema(root)
 
 
 @pytest.mark.parametrize("channels", [1, 6])
@@ -174,7 +217,10 @@ def test_an_aaf_holds_mono_clips_that_add_up_bit_for_bit(channels: int, tmp_path
     total = np.zeros((channels, session.n_samples), np.int64)
     with aaf2.open(str(path)) as file:
         (composition,) = file.content.toplevel()
-        time, *tracks = list(composition.slots)
+        time, *tracks, events = list(composition.slots)
+        found = [(e["Comment"].value, e["Position"].value) for e in events.segment.components]
+        assert found == [(m.name, session.frame(m.sample)) for m in session.markers] != []
+        assert set(events.segment.components[0]["DescribedSlots"].value) == {tracks[0].slot_id}
         assert (time.segment.fps, time.segment.start) == (24, session.start_frame)
         assert str(time.edit_rate) == "24000/1001"
         for i, track in enumerate(tracks):

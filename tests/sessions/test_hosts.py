@@ -86,13 +86,14 @@ def test_an_ardour_session_moves_with_its_stems(tmp_path: Path) -> None:
     assert ardour_error(project, tmp_path / "out.wav", made.mix) <= NULL
 
 
-def melt(project: Path, out: Path, channels: int, rate: int) -> None:
+def melt(project: Path, out: Path, channels: int, rate: int, video: str = "") -> None:
     """Render with melt, which waits forever in about one run of five, whatever it renders."""
+    picture = ("vn=1",) if not video else (f"vcodec={video}",)
     for _ in range(5):
         with suppress(subprocess.TimeoutExpired):
             done = run(
                 *("melt", project, "-silent", "-consumer", f"avformat:{out}"),
-                *("acodec=pcm_f32le", f"ar={rate}", f"channels={channels}", "vn=1"),
+                *("acodec=pcm_f32le", f"ar={rate}", f"channels={channels}", *picture),
                 *("real_time=-1", "terminate_on_pause=1", "mlt_audio_format=f32le"),
                 cwd=out.parent,
                 limit_s=15,

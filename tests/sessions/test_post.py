@@ -49,6 +49,25 @@ def test_mono_files_carry_their_speaker(tmp_path: Path) -> None:
         np.testing.assert_array_equal(x, made.stems["music"][channel])
 
 
+@pytest.mark.parametrize("split", ["poly", "mono"])
+def test_smpte_order_and_the_time_of_day_are_said_of_every_file(split: str, tmp_path: Path) -> None:
+    made = make(tmp_path, channels=6, start=HOUR_S * RATE)
+    write_wav(read_session(made.folder), tmp_path / "out", Delivery(split=split))  # type: ignore[arg-type]
+    speakers = ("L", "R", "C", "LFE", "Ls", "Rs")
+    ends = [""] if split == "poly" else [f".{speaker}" for speaker in speakers]
+    said = []
+    for end in ends:
+        info = wavinfo.WavInfoReader(str(tmp_path / f"out/film one_ME_5.1{end}.wav"))
+        assert info.bext.time_reference == HOUR_S * RATE
+        said += [track.name for track in info.ixml.track_list]
+    assert said == [f"ME {speaker}" for speaker in speakers]
+    poly = made.stems["music"] + made.stems["effects"]
+    found = [
+        sf.read(tmp_path / f"out/film one_ME_5.1{end}.wav", dtype="float32")[0] for end in ends
+    ]
+    np.testing.assert_array_equal(found[0].T if split == "poly" else np.stack(found), poly)
+
+
 @pytest.mark.parametrize("fps", ["25", "24000/1001"])
 def test_a_two_pop_is_a_frame_of_tone_two_seconds_ahead(fps: str, tmp_path: Path) -> None:
     made = make(tmp_path, channels=6, start=HOUR_S * RATE)

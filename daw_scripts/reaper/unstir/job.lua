@@ -21,7 +21,8 @@ end
 -- Writes the job file. `clips` are those of items.heard or capture.
 function job.write(folder, values, clips)
   local lines = { { "unstir_job", 1 } }
-  for _, key in ipairs({ "action", "out", "methods", "stems", "device", "chain", "words" }) do
+  for _, key in ipairs({ "action", "out", "methods", "stems", "device", "chain", "live",
+    "words" }) do
     if values[key] then
       lines[#lines + 1] = { key, values[key] }
     end
@@ -54,7 +55,8 @@ function job.start(folder, words)
     return reaper.ExecProcess(command, -2) ~= nil
   end
   local log, exit = text.quote(folder .. "/log.txt"), text.quote(folder .. "/exit.txt")
-  return os.execute("( " .. command .. " >" .. log .. " 2>&1; echo $? >" .. exit .. " ) &") and true
+  return os.execute("( " .. command .. " >" .. log .. " 2>&1; echo $? >" .. exit
+    .. " ) 2>/dev/null &") and true
 end
 
 function job.launch(folder, python)
@@ -63,6 +65,15 @@ end
 
 function job.cancel(folder)
   text.write(folder .. "/cancel", "")
+end
+
+-- Removes the folder of a job whose result is in the project. What cannot be removed, such as the
+-- folder itself on Windows, the worker removes after a week.
+function job.remove(folder)
+  for _, name in ipairs({ "status.txt", "cancel", "log.txt", "exit.txt", "noise.wav", "job.txt" }) do
+    os.remove(folder .. "/" .. name)
+  end
+  os.remove(folder)
 end
 
 -- The last lines of what the worker said.

@@ -213,33 +213,32 @@ function place.stems(project, clips, outputs, options)
   end)
 end
 
--- Calls change(output, clip, item, take) for every output whose item is still there; returns how
--- many are not.
-local function for_each(project, clips, outputs, change)
-  local lost = 0
-  for _, output in ipairs(outputs) do
-    local clip = clips[output.clip]
-    local item = items.find(project, clip.part.item)
-    local take = item and items.find_take(item, clip.part.take)
-    if take then
-      change(output, clip, item, take)
-    else
-      lost = lost + 1
+-- Calls change(output, clip, item, take) for every output whose item is still there, in one undo
+-- step; returns how many are not.
+function place.for_each(project, clips, outputs, options, change)
+  return place.in_one_step(project, "unstir: " .. options.title, function()
+    local lost = 0
+    for _, output in ipairs(outputs) do
+      local clip = clips[output.clip]
+      local item = items.find(project, clip.part.item)
+      local take = item and items.find_take(item, clip.part.take)
+      if take then
+        change(output, clip, item, take)
+      else
+        lost = lost + 1
+      end
     end
-  end
-  return lost
+    reaper.Main_OnCommandEx(40047, 0, project) -- build any missing peaks
+    return lost
+  end)
 end
 
 -- Adds each output to the item it was made from as a new active take: the same sound, colored.
 function place.new_takes(project, clips, outputs, options)
-  return place.in_one_step(project, "unstir: " .. options.title, function()
-    local lost = for_each(project, clips, outputs, function(output, clip, item, take)
-      local how = output.linear == "1" and "" or ", not linear"
-      output.label = clip.name .. " (" .. output.chain .. ", rendered" .. how .. ")"
-      reaper.SetActiveTake(add_take(item, output, clip, take, options.names))
-    end)
-    reaper.Main_OnCommandEx(40047, 0, project) -- build any missing peaks
-    return lost
+  return place.for_each(project, clips, outputs, options, function(output, clip, item, take)
+    local how = output.linear == "1" and "" or ", not linear"
+    output.label = clip.name .. " (" .. output.chain .. ", rendered" .. how .. ")"
+    reaper.SetActiveTake(add_take(item, output, clip, take, options.names))
   end)
 end
 
@@ -281,9 +280,7 @@ function place.notes(project, clips, outputs, options)
     items.ext(midi, "source", items.guid(item))
     items.ext(item, "melody", items.guid(midi))
   end
-  return place.in_one_step(project, "unstir: " .. options.title, function()
-    return for_each(project, clips, outputs, add)
-  end)
+  return place.for_each(project, clips, outputs, options, add)
 end
 
 return place

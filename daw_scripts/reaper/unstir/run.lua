@@ -135,6 +135,9 @@ function run.start(options)
         .. out
     end
     stop(#left_out > 0 and table.concat(left_out, "\n") or nil)
+    if lost == 0 then
+      job.remove(folder)
+    end
   end
 
   local function launch()

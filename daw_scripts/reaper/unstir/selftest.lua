@@ -2,6 +2,7 @@
 -- What only a real Reaper can show, measured on a ramp whose samples tell their own number, and
 -- written to a report that can be sent. The project is left as it was.
 
+local equalizer = require("unstir.equalizer")
 local items = require("unstir.items")
 local place = require("unstir.place")
 local settings = require("unstir.settings")
@@ -79,6 +80,17 @@ local function measure(track, path, say)
   items.ext(item, "role", "test")
   say("a note in the item is read back", items.ext(item, "role"), "test",
     items.ext(item, "role") == "test")
+
+  -- The equalizer is added by its path, and its parameters are in hertz and decibels.
+  local set_up, fx = pcall(equalizer.put, equalizer.of_take, take,
+    { band_1 = "high-pass-12 80.5 0 0.70710678", gain_db = "-3.25" })
+  local got = {}
+  for i, parameter in ipairs({ 0, 1, 3, 32 }) do
+    got[i] = set_up and string.format("%.4f", (reaper.TakeFX_GetParam(take, fx, parameter)))
+  end
+  local read = set_up and table.concat(got, " ") or tostring(fx)
+  say("parameters of the equalizer", read, "4.0000 80.5000 0.7071 -3.2500",
+    read == "4.0000 80.5000 0.7071 -3.2500")
 
   -- Reversed by Reaper's own action, which acts on what is selected.
   reaper.SetMediaItemSelected(item, true)

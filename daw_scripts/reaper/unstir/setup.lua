@@ -90,6 +90,7 @@ function setup.check(done)
     local status = watch and watch() or { state = "failed" }
     if status.state == "done" then
       settings.set_python(list[at])
+      job.remove(folder)
       return done(list[at], nil, status.unstir)
     elseif at == 0 or status.state == "failed"
       or (status.state == "starting" and reaper.time_precise() - began > TRY_S) then
