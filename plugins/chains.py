@@ -12,13 +12,17 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unstir.errors import SettingsError, UnknownNameError
+from unstir.plugins.boards import board_of
 from unstir.plugins.chain_stream import ChainStream as ChainStream
 from unstir.plugins.effects import Effect as Effect
 from unstir.plugins.effects import did_you_mean, kind_of
 from unstir.types import Waveform
+
+if TYPE_CHECKING:
+    from pedalboard._pedalboard import Pedalboard  # where its types say it is
 
 FORMAT = 1
 PRESETS = Path(__file__).parent
@@ -120,6 +124,25 @@ class Chain:
             If the chain levels loudness and was not surveyed.
         """
         return ChainStream(self, sample_rate, n_channels)
+
+    def board(self) -> "Pedalboard":
+        """Return the chain as a `pedalboard.Pedalboard`, for programs that work with those.
+
+        It has Pedalboard's habits: it computes filters in single precision, makes up for no
+        latency as a stream, keeps no tail, and wants frequencies below half the sample rate.
+
+        Raises
+        ------
+        SettingsError
+            If no effect of Pedalboard's own gives what one of the chain does.
+
+        Examples
+        --------
+        >>> board = Chain("thin", (Effect("peak", {"cutoff_hz": 300, "gain_db": -4}),)).board()
+        >>> [type(plugin).__name__ for plugin in board]
+        ['PeakFilter']
+        """
+        return board_of(self)
 
     def survey(
         self,

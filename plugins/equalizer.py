@@ -1,5 +1,6 @@
 """Filters: Butterworth high-pass and low-pass, shelves, peaks and notches."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -68,6 +69,18 @@ def _butterworth(
     order = round(float(settings["order"]))
     found = scipy.signal.butter(order, cutoff_hz, kind, fs=sample_rate, output="sos")
     return np.asarray(found, np.float64)
+
+
+def butterworth_qs(order: int) -> tuple[float, ...]:
+    """Return the Q of each pair of poles of a Butterworth filter; an odd order has one pole more.
+
+    Examples
+    --------
+    >>> [round(q, 4) for q in butterworth_qs(4)]
+    [1.3066, 0.5412]
+    """
+    pairs = range(order // 2)
+    return tuple(0.5 / math.sin(math.pi * (2 * k + 1) / (2 * order)) for k in pairs)
 
 
 def open_notch(settings: Settings, sample_rate: int, n_channels: int) -> Processor:

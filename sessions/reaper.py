@@ -1,7 +1,8 @@
 """Reaper projects (``.rpp``): stems in a folder, the original muted below.
 
-Not done here: frame rates that are no whole number go in rounded up (29.97 as 30), since how Reaper
-marks them is not known here for certain; effects.
+Equalizers on stems are the one that ``unstir reaper install`` puts among Reaper's effects, whose
+state is plain text. Not done here: frame rates that are no whole number go in rounded up (29.97 as
+30), since how Reaper marks them is not known here for certain; other effects.
 """
 
 import uuid
@@ -19,6 +20,8 @@ _SOURCES = {
     "OGG": "VORBIS",
 }
 _CUSTOM_COLOR = 0x1000000
+_EQUALIZER = "unstir/equalizer.jsfx"  # within Reaper's folder of effects
+_SLIDERS = 64  # that Reaper keeps of every effect of its own language; those that are not there: -
 
 
 def write_rpp(session: Session, path: Path) -> None:
@@ -44,6 +47,8 @@ def _project(session: Session, folder: Path) -> Any:
     for clip in session.stems:
         bus = (2, -1) if clip is last else (0, 0)
         tracks.append(_track(session, clip.name, clip.color, n_channels, bus=bus))
+        if clip.equalizer:
+            tracks[-1].append(_effects(session, clip))
         tracks[-1].append(_item(session, clip, folder))
     if session.original is not None:
         clip = session.original
@@ -95,6 +100,25 @@ def _track(
             ["FX", 1],
             ["TRACKID", guid],
             ["MAINSEND", 1, 0],
+        ],
+    )
+
+
+def _effects(session: Session, clip: Clip) -> Any:
+    from rpp import Element
+
+    values = [_number(value) for value in clip.equalizer]
+    return Element(
+        "FXCHAIN",
+        [],
+        [
+            ["SHOW", 0],
+            ["LASTSEL", 0],
+            ["DOCKED", 0],
+            ["BYPASS", 0, 0, 0],
+            Element("JS", [_EQUALIZER, ""], [[*values, *["-"] * (_SLIDERS - len(values))]]),
+            ["FXID", _guid(session, "equalizer", clip.name)],
+            ["WAK", 0, 0],
         ],
     )
 

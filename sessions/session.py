@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from unstir.audio import AudioInfo, probe
-from unstir.errors import AudioError, SettingsError
+from unstir.errors import AudioError, SettingsError, UnknownNameError
 from unstir.framerate import Pictures, pictures
 from unstir.journal import file_digest
 from unstir.markers import SPEECH, speech_starts
@@ -51,6 +51,8 @@ class Clip:
         Red, green and blue, 0 to 255.
     first_sample : int
         The sample of the file with which the session begins.
+    equalizer : tuple of float
+        Values of the sliders of the equalizer among the Reaper scripts; none: no equalizer.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Clip:
     format: str
     color: Color
     first_sample: int = 0
+    equalizer: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +295,22 @@ def read_session(
     if not markers or SPEECH not in found.files:
         return session
     return _marked(session, found.report)
+
+
+def equalized(session: Session, equalizers: Mapping[str, tuple[float, ...]]) -> Session:
+    """Return a session with equalizers on some of its stems, by name; see `Clip.equalizer`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no stem of such a name.
+    """
+    names = [clip.name for clip in session.stems]
+    unknown = [name for name in equalizers if name not in names]
+    if unknown:
+        raise UnknownNameError(f"there is no stem {unknown[0]!r}; there are: {', '.join(names)}")
+    stems = tuple(replace(c, equalizer=equalizers.get(c.name, ())) for c in session.stems)
+    return replace(session, stems=stems)
 
 
 def _marked(session: Session, report: Mapping[str, Any]) -> Session:

@@ -44,7 +44,7 @@ SWITCH_S = 0.001  # the server's callback waits for other threads of Python no l
 PATIENCE_S = 2.0  # of sound may wait to be taken apart
 CHANNELS = 2
 FLOOR_DB = -60.0
-Show = Callable[[Mapping[str, float], Mapping[str, float], Mapping[str, Any]], None]
+Show = Callable[["LiveMixer", Mapping[str, float], Mapping[str, Any]], None]
 
 
 def add_live(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -270,7 +270,7 @@ def _watch(
     # A terminal that was closed, or a pipe that is broken, can be written to no more.
     with contextlib.suppress(KeyboardInterrupt, OSError), _display(options) as (show, pause_s):
         while not over():
-            show(mixer.gains_db, mixer.take_peaks(), status())
+            show(mixer, mixer.take_peaks(), status())
             until = time.monotonic() + pause_s
             while not over() and time.monotonic() < until:
                 time.sleep(min(LOOK_S, pause_s))
@@ -284,7 +284,7 @@ def _display(options: argparse.Namespace) -> Iterator[tuple[Show, float]]:
 
     console = Console(stderr=True, highlight=False)
     if options.quiet:
-        yield lambda gains_db, peaks, status: None, LOOK_S
+        yield lambda mixer, peaks, status: None, LOOK_S
     elif options.json:
         yield _print_json, TELL_S
     elif not console.is_terminal:
@@ -293,31 +293,39 @@ def _display(options: argparse.Namespace) -> Iterator[tuple[Show, float]]:
         with Live(console=console, auto_refresh=False, transient=True) as live:
 
             def draw(
-                gains_db: Mapping[str, float],
-                peaks: Mapping[str, float],
-                status: Mapping[str, Any],
+                mixer: "LiveMixer", peaks: Mapping[str, float], status: Mapping[str, Any]
             ) -> None:
-                live.update(_table(gains_db, peaks, status), refresh=True)
+                live.update(table(mixer, peaks, status), refresh=True)
 
             yield draw, LOOK_S
 
 
-def _table(
-    gains_db: Mapping[str, float], peaks: Mapping[str, float], status: Mapping[str, Any]
-) -> "Table":
-    """Return a row for each stem and one for their sum, and the status below."""
+def table(mixer: "LiveMixer", peaks: Mapping[str, float], status: Mapping[str, Any]) -> "Table":
+    """Return a row for each stem and one for their sum, and the status below.
+
+    Parameters
+    ----------
+    mixer : LiveMixer
+        Whose faders, mutes (M) and solos (S) are shown.
+    peaks : dict of str to float
+        As `LiveMixer.take_peaks` returns them.
+    status : dict of str to float
+        By name.
+    """
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, caption=_status_text(status), caption_justify="left")
-    for title in ("stem", "fader dB", "level", "peak dBFS"):
-        table.add_column(title, justify="right" if "dB" in title else "left", no_wrap=True)
+    made = Table(box=None, pad_edge=False, caption=_status_text(status), caption_justify="left")
+    for title in ("stem", "M S", "fader dB", "level", "peak dBFS"):
+        made.add_column(title, justify="right" if "dB" in title else "left", no_wrap=True)
     for name, peak in peaks.items():
         level_db = decibels(peak)
         color = "red" if peak > 1 else "yellow" if level_db > -6 else "green"
-        gain = f"{gains_db[name]:+.1f}" if name in gains_db else ""
-        table.add_row(escape(name), gain, f"[{color}]{bar(level_db)}[/]", f"{level_db:.1f}")
-    return table
+        gain = f"{mixer.gains_db[name]:+.1f}" if name in mixer.gains_db else ""
+        pressed = f"{'M' if name in mixer.muted else ' '} {'S' if name in mixer.soloed else ' '}"
+        level = f"[{color}]{bar(level_db)}[/]"
+        made.add_row(escape(name), pressed, gain, level, f"{level_db:.1f}")
+    return made
 
 
 def bar(level_db: float, width: int = 30) -> str:
@@ -347,22 +355,20 @@ def _status_text(status: Mapping[str, Any]) -> str:
     return "  ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in status.items())
 
 
-def _print_line(
-    gains_db: Mapping[str, float], peaks: Mapping[str, float], status: Mapping[str, Any]
-) -> None:
+def _print_line(mixer: "LiveMixer", peaks: Mapping[str, float], status: Mapping[str, Any]) -> None:
     levels = "  ".join(f"{name} {decibels(peak):.1f}" for name, peak in peaks.items())
     print(f"{_status_text(status)}  dBFS: {levels}", file=sys.stderr, flush=True)
 
 
-def _print_json(
-    gains_db: Mapping[str, float], peaks: Mapping[str, float], status: Mapping[str, Any]
-) -> None:
+def _print_json(mixer: "LiveMixer", peaks: Mapping[str, float], status: Mapping[str, Any]) -> None:
     def finite(values: Mapping[str, float]) -> dict[str, float | None]:
         return {n: round(v, 1) if math.isfinite(v) else None for n, v in values.items()}
 
     peaks_dbfs = finite({name: decibels(peak) for name, peak in peaks.items()})
-    row = {"event": "levels", **status, "faders_db": finite(gains_db), "peaks_dbfs": peaks_dbfs}
-    print(json.dumps(row), flush=True)
+    row = {"event": "levels", **status, "faders_db": finite(mixer.gains_db)}
+    for key, pressed in (("muted", mixer.muted), ("soloed", mixer.soloed)):
+        row[key] = [name for name in mixer.gains_db if name in pressed]
+    print(json.dumps({**row, "peaks_dbfs": peaks_dbfs}), flush=True)
 
 
 def _tell_result(

@@ -11,6 +11,8 @@ EXAMPLES = """\
 examples:
   unstir session stems/film --to rpp
       stems/film/film.rpp: stems in a folder, the original muted below
+  unstir session stems/film --to rpp --fx speech=dialogue-clarity music=de-mud
+      the same, with equalizers on two tracks, live
   unstir session stems/film --to mlt,otio,fcp7,fcpx --video film.mov -o cut
       for Kdenlive and Shotcut, Resolve, Premiere, Final Cut, with the picture
   unstir session stems/film --to aaf --fps 23.976
@@ -60,6 +62,14 @@ def add_session(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         metavar="N",
         dest="fps",
         help="frames a second: 25, 23.976, 30000/1001 (default: the video's, or 25)",
+    )
+    add(
+        "--fx",
+        metavar="STEM=CHAIN",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="in rpp: an equalizer on a stem, live: a name from 'unstir chains' or a .json",
     )
     add("--no-markers", action="store_true", help="do not look where speech starts")
     add("--overwrite", action="store_true", help="replace older projects")
@@ -114,12 +124,39 @@ def rate(text: str) -> Fraction:
     return found
 
 
+def _equalizers(options: argparse.Namespace) -> dict[str, tuple[float, ...]]:
+    """Return what ``--fx`` asks for, by stem."""
+    from unstir.plugins.chains import find_chain
+    from unstir.worker_chain import sliders
+
+    others = [name for name in options.to if name != "rpp"]
+    if options.fx and others:
+        raise SettingsError(
+            f"--fx came with --to {', '.join(others)}, and live effects go into rpp only; "
+            "render them with 'unstir remix'"
+        )
+    found: dict[str, tuple[float, ...]] = {}
+    for text in options.fx:
+        stem, _, name = text.partition("=")
+        if not (stem and name) or stem in found:
+            raise SettingsError(f"--fx {text} came; STEM=CHAIN is wanted, once for a stem")
+        chain = find_chain(name, allow_plugins=True)  # nothing of it is run
+        try:
+            found[stem] = sliders(chain)
+        except SettingsError as error:
+            raise SettingsError(
+                f"--fx {text} cannot be live, since {error}; render it with 'unstir remix'"
+            ) from None
+    return found
+
+
 def _session(options: argparse.Namespace) -> int:
     from unstir.sessions.formats import check_formats, write_sessions
     from unstir.sessions.post import Delivery
-    from unstir.sessions.session import read_session
+    from unstir.sessions.session import equalized, read_session
 
     check_formats(options.to)
+    equalizers = _equalizers(options)
     session = read_session(
         options.folder,
         original=options.original,
@@ -128,7 +165,7 @@ def _session(options: argparse.Namespace) -> int:
         markers=not options.no_markers,
     )
     written = write_sessions(
-        session,
+        equalized(session, equalizers),
         options.to,
         options.out or options.folder,
         delivery=Delivery(
@@ -143,4 +180,6 @@ def _session(options: argparse.Namespace) -> int:
         print("the original was not found, so it is in none of them; name it with --original")
     for path in written.values():
         print(path)
+    if equalizers:
+        print("Reaper finds the equalizers once 'unstir reaper install' was run")
     return 0

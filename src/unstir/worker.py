@@ -1,24 +1,30 @@
 """The other side of the DAW scripts: does what a job file says and tells how far it is."""
 
-import hashlib
-import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from unstir import __version__
 from unstir.errors import AudioError, SettingsError, UnstirError
 from unstir.types import Waveform
-from unstir.worker_job import Cancelled, Clip, Job, Segment, Status, read_job
+from unstir.worker_chain import chain_clip, live_chain
+from unstir.worker_job import Cancelled, Clip, Job, Segment, Status, Tell, read_job, remove_old
+from unstir.worker_tasks import extract_clip, notes_of_clip, separate_clip
 
 BLOCK = 2**18
+ACTIONS = {
+    "separate": separate_clip,
+    "extract": extract_clip,
+    "notes": notes_of_clip,
+    "chain": chain_clip,
+}
 STAGES = {  # where each stage begins and ends, as a share of the work on a clip
     "assembling": (0.0, 0.04),
     "reading": (0.04, 0.08),
+    "listening": (0.04, 0.08),
     "learning": (0.08, 0.1),
     "separating": (0.1, 0.92),
     "writing": (0.92, 1.0),
@@ -46,6 +52,7 @@ def work(job_path: str | Path) -> int:
     job_path = Path(job_path)
     if not job_path.parent.is_dir():
         raise SettingsError(f"there is no folder {job_path.parent}; write the job file first")
+    remove_old(job_path.parent)
     status = Status(job_path.parent)
     with status.beating():
         try:
@@ -72,11 +79,8 @@ def work(job_path: str | Path) -> int:
 
 
 def _do(job: Job, folder: Path, status: Status) -> list[dict[str, object]]:
-    if job.action == "extract":
-        raise SettingsError(
-            f"to extract {job.words!r} takes 'unstir extract', which unstir {__version__} does "
-            "not have; update unstir"
-        )
+    if job.action == "chain" and job.live and (live := live_chain(job)):
+        return [{"clip": i + 1, **live} for i in range(len(job.clips))]
     job.out.mkdir(parents=True, exist_ok=True)
     outputs: list[dict[str, object]] = []
     n_parts = len(job.clips) * len(job.methods)
@@ -87,15 +91,11 @@ def _do(job: Job, folder: Path, status: Status) -> list[dict[str, object]]:
                 tell = _teller(status, i * len(job.methods) + j, n_parts)
                 if j == 0:
                     assemble(clip, heard, tell)
-                found = _ACTIONS[job.action](job, clip, heard, method, tell)
+                found = ACTIONS[job.action](job, clip, heard, method, tell)
                 outputs += [{"clip": i + 1, **one} for one in found]
         finally:
             heard.unlink(missing_ok=True)
     return outputs
-
-
-Tell = Callable[[str, int, int], None]
-Outputs = list[dict[str, object]]
 
 
 def _teller(status: Status, part: int, n_parts: int) -> Tell:
@@ -201,119 +201,3 @@ def _routed(wave: Waveform, channels: tuple[int, ...] | str) -> Waveform:
         if 1 <= channel <= len(wave):
             out[i] = wave[channel - 1]
     return out
-
-
-def _folder_name(clip: Clip, heard: Path, *settings: str) -> str:
-    """Return a name that tells results of other sound, settings or versions apart."""
-    with heard.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-    digest.update("\n".join((__version__, *settings)).encode())
-    return f"{clip.name}_{digest.hexdigest()[:12]}"
-
-
-def _separate(job: Job, clip: Clip, heard: Path, method: str, tell: Tell) -> Outputs:
-    from unstir.separate import separate_file
-    from unstir.settings import Note, Progress, Settings
-
-    settings = Settings(method=method, stems=job.stems, format="float32", device=job.device)
-    name = _folder_name(clip, heard, settings.method, settings.stems, settings.device)
-
-    def listen(event: Progress | Note) -> None:
-        if isinstance(event, Progress):
-            tell(event.stage, event.done, event.total)
-        else:
-            print(event.text, file=sys.stderr)
-
-    result = separate_file(
-        heard,
-        job.out,
-        settings,
-        name=name,
-        overwrite=not _is_whole(job.out / name),
-        listener=listen,
-    )
-    null = result.report["null"]
-    depth = "exact" if null["exact"] else f"{null['depth_db']} dB"
-    return [
-        {
-            "method": settings.method,
-            "stem": stem,
-            "file": result.files[stem].absolute(),
-            "null": depth,
-            "loudness": figures["loudness_lufs"] if figures["loudness_lufs"] is not None else "",
-        }
-        for stem, figures in result.report["stems"].items()
-    ]
-
-
-def _is_whole(folder: Path) -> bool:
-    """Return whether a result is there and none of its files was taken away."""
-    try:
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        return all((folder / stem["file"]).is_file() for stem in report["stems"].values())
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _notes(job: Job, clip: Clip, heard: Path, method: str, tell: Tell) -> Outputs:
-    from unstir.plugins.transcribe import transcribe
-    from unstir.settings import Note, Progress
-
-    def listen(event: Progress | Note) -> None:
-        if isinstance(event, Progress):
-            tell(event.stage, event.done, event.total)
-
-    # With a stem set the voice is taken out of a mix first; without, the item is one voice.
-    stem = {"song": "vocals", "film": "speech"}.get(job.stems)
-    path = job.out / f"{_folder_name(clip, heard, 'notes', job.stems, method)}.mid"
-    melody = transcribe(
-        heard, path, stem=stem, method=method or None, overwrite=True, listener=listen
-    )
-    bends = [f"{n.onset_s:.6f} {n.offset_s:.6f} {n.key} {n.velocity}" for n in melody.notes]
-    return [
-        {
-            "file": path.absolute(),
-            "notes": len(bends),
-            **{f"note_{i + 1}": line for i, line in enumerate(bends)},
-        }
-    ]
-
-
-def _chain(job: Job, clip: Clip, heard: Path, method: str, tell: Tell) -> Outputs:
-    from unstir.audio import open_audio
-    from unstir.plugins.chains import find_chain
-    from unstir.riff import WavWriter
-
-    chain = find_chain(job.chain)
-    if chain.keys:
-        raise SettingsError(
-            f"{chain.name} listens to {', '.join(chain.keys)}, which one stem alone does not "
-            "give; use 'unstir remix'"
-        )
-    path = job.out / f"{_folder_name(clip, heard, json.dumps(chain.to_json()))}.wav"
-    temporary = path.with_name(path.name + ".part")
-    with open_audio(heard) as reader:
-        info = reader.info
-        n_samples = int(info.n_samples or 0)
-        fixed = chain.survey(reader.blocks(BLOCK), info.sample_rate, layout=info.layout)
-        stream = fixed.open(info.sample_rate, info.n_channels)
-        done = 0
-        with WavWriter(
-            temporary,
-            sample_rate=info.sample_rate,
-            n_channels=info.n_channels,
-            n_samples=n_samples,
-            subtype="FLOAT",
-            layout=info.layout,
-        ) as writer:
-            for block in reader.blocks(BLOCK):
-                writer.write(ready := stream.process(block))
-                done += ready.shape[1]
-                tell("separating", done, n_samples)
-            # The stem keeps its length, so that it stays in its place; tails beyond it are cut.
-            writer.write(stream.finish(0)[:, : n_samples - done])
-    os.replace(temporary, path)
-    return [{"file": path.absolute(), "chain": chain.name, "linear": int(chain.linear)}]
-
-
-_ACTIONS = {"separate": _separate, "notes": _notes, "chain": _chain}

@@ -13,12 +13,13 @@ A clip is sound as it is heard: stretches of a file, forward or backward, one af
 lies outside the file is silence. Places are whole samples, so that nothing is rounded twice.
 """
 
+import hashlib
 import os
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -28,6 +29,8 @@ from unstir.errors import SettingsError
 
 ACTIONS = ("separate", "notes", "chain", "extract")
 BEAT_S = 0.5
+KEEP_DAYS = 7
+OWN_FILES = ("job.txt", "status.txt", "cancel", "log.txt", "exit.txt", "*.part", "*_[0-9]*.wav")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,9 @@ class Job:
         As in `unstir.settings.Settings`.
     chain : str
         Of the action ``chain``: a preset or a file.
+    live : bool
+        Of the action ``chain``: whether the DAW has our equalizer, so that a chain of filters
+        need not be rendered.
     words : str
         Of the action ``extract``: what to look for.
     clips : tuple of Clip
@@ -102,6 +108,7 @@ class Job:
     stems: str
     device: str
     chain: str
+    live: bool
     words: str
     clips: tuple[Clip, ...]
 
@@ -165,11 +172,42 @@ def read_job(path: Path) -> Job:
             stems=values.get("stems", "film"),
             device=values.get("device", "auto"),
             chain=values.get("chain", ""),
+            live=values.get("live") == "1",
             words=values.get("words", ""),
             clips=tuple(_clip(values, f"clip_{i + 1}") for i in range(int(values["clips"]))),
         )
     except (KeyError, ValueError) as error:
         raise SettingsError(f"the job file {path} lacks or garbles {error}; run it again") from None
+
+
+def remove_old(folder: Path) -> None:
+    """Remove what jobs beside this one left behind, if none gave a sign of life for a week.
+
+    Jobs are told by the names that the scripts give their folders. What is in one but is not a
+    job's own stays, and the folder with it.
+
+    Parameters
+    ----------
+    folder : Path
+        The job's that begins.
+    """
+    for other in folder.parent.iterdir():
+        if other == folder or not re.fullmatch(r"\d{8}-\d{6}-\w+", other.name):
+            continue
+        # Another worker, or the script, may be removing the same.
+        with suppress(OSError):
+            if time.time() - _last_sign_of_life(other) > KEEP_DAYS * 24 * 3600:
+                for path in [path for name in OWN_FILES for path in other.glob(name)]:
+                    path.unlink()
+                other.rmdir()
+
+
+def _last_sign_of_life(folder: Path) -> float:
+    signs = [path.stat().st_mtime for path in (folder, *folder.iterdir())]
+    status = folder / "status.txt"
+    with suppress(OSError, ValueError):
+        signs.append(float(parse_lines(status.read_bytes()).get("heartbeat", "0")))
+    return max(signs)
 
 
 def _one_of(value: str, allowed: tuple[str, ...]) -> str:
@@ -293,3 +331,15 @@ class Status:
                     return
                 except PermissionError:  # Windows, while the script reads
                     time.sleep(0.01)
+
+
+Tell = Callable[[str, int, int], None]  # of a stage, what is done and all there is
+Outputs = list[dict[str, object]]
+
+
+def folder_name(clip: Clip, heard: Path, *settings: str) -> str:
+    """Return a name that tells results of other sound, settings or versions apart."""
+    with heard.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update("\n".join((__version__, *settings)).encode())
+    return f"{clip.name}_{digest.hexdigest()[:12]}"

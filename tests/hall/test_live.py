@@ -3,6 +3,7 @@
 import _thread
 import argparse
 import dataclasses
+import io
 import json
 import threading
 import time
@@ -13,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from tests.plugins.jack_server import Sound, dummy_server, neighbor, until
 from unstir.audio import open_audio
-from unstir.cli_live import add_live
+from unstir.cli_live import add_live, table
 from unstir.errors import AudioError, SettingsError
 from unstir.live import METHOD, Leveled, LiveSeparation, open_stream, separate_whole
 from unstir.neural.checkpoint import save
@@ -206,6 +208,53 @@ def test_the_level_is_undone_behind_the_net() -> None:
         np.testing.assert_allclose(found[name], bare[name] / 10, atol=1e-7)
 
 
+# What a terminal shows.
+
+
+def rows(mixer: LiveMixer) -> dict[str, str]:
+    """Return the lines of the table by stem, after half a second of the same sound in each."""
+    sound = noise(RATE // 2)
+    mixer.take_peaks()
+    mixer.process(dict.fromkeys(FILM, sound))
+    mixer.process(dict.fromkeys(FILM, sound))
+    mixer.take_peaks()  # without the ramps of what was moved
+    mixer.process(dict.fromkeys(FILM, sound))
+    console = Console(file=io.StringIO(), width=100)
+    console.print(table(mixer, mixer.take_peaks(), {"at_s": 1.5, "xruns": 0}))
+    assert isinstance(console.file, io.StringIO)
+    head, *lines, status = console.file.getvalue().splitlines()
+    assert head.split() == ["stem", "M", "S", "fader", "dB", "level", "peak", "dBFS"]
+    assert status.split() == ["at", "s", "1.5", "xruns", "0"]
+    return {line.split()[0]: line for line in lines}
+
+
+def test_the_table_shows_what_is_louder_as_louder() -> None:
+    gains_db = {"speech": 0.0, "music": -12.0, "effects": -30.0}
+    found = rows(LiveMixer(StemRack(), gains_db, RATE, 2))
+    assert list(found) == [*FILM, "master"]
+    bars = [found[name].count("━") for name in FILM]
+    assert bars[0] - bars[1] in (5, 6, 7)  # 30 places for 60 dB
+    assert bars[1] - bars[2] in (8, 9, 10)
+    assert found["master"].count("━") >= bars[0]
+    speech, music, effects = (float(found[name].split()[-1]) for name in FILM)
+    assert music == pytest.approx(speech - 12, abs=0.11)
+    assert effects == pytest.approx(speech - 30, abs=0.11)
+    assert [found[name].split()[1] for name in FILM] == ["+0.0", "-12.0", "-30.0"]
+
+
+def test_the_table_shows_mute_and_solo_and_who_is_silent_by_them() -> None:
+    mixer = LiveMixer(StemRack({"music": Strip(mute=True)}), dict.fromkeys(FILM, 0.0), RATE, 2)
+    found = rows(mixer)
+    assert [found[name].split()[1] for name in FILM] == ["+0.0", "M", "+0.0"]
+    assert [found[name].count("━") > 10 for name in FILM] == [True, False, True]
+    assert found["music"].split()[-1] == "-inf"
+    mixer.muted.clear()
+    mixer.soloed.add("effects")
+    found = rows(mixer)
+    assert [found[name].split()[1] for name in FILM] == ["+0.0", "+0.0", "S"]
+    assert [found[name].split()[-1] == "-inf" for name in FILM] == [True, True, False]
+
+
 # Through a real server, without a sound card.
 
 
@@ -278,9 +327,11 @@ def interrupt_when_it_plays() -> None:
 
     with jack.Client("watch", no_start_server=True) as client:
         microphone = client.get_ports("system:capture_1")[0]
-        until(lambda: client.get_all_connections(microphone), 30)
-        time.sleep(0.5)
-        _thread.interrupt_main()
+        try:
+            until(lambda: client.get_all_connections(microphone), 30)
+            time.sleep(0.5)
+        finally:  # a test that waits for it must not wait forever
+            _thread.interrupt_main()
 
 
 def test_the_command_takes_apart_what_comes_until_it_is_interrupted(
@@ -302,6 +353,7 @@ def test_the_command_takes_apart_what_comes_until_it_is_interrupted(
         pytest.fail("the interruption went through")
     first, *_, last = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert first["faders_db"] == dict.fromkeys(SOURCES, 0.0)
+    assert first["muted"] == first["soloed"] == []
     assert last["folder"] == str(tmp_path / "take")
     assert last["latency_ms"] > 1000 * (NET.config.n_fft - 1) / RATE
     assert set(find_stems(tmp_path / "take").files) == set(FILM)

@@ -13,6 +13,7 @@ import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import unstir
 from unstir.errors import AudioError, SettingsError
 from unstir.worker import assemble, work
 from unstir.worker_job import Clip, Segment, parse_lines, read_job, safe_name, to_lines
@@ -172,3 +173,35 @@ def test_a_killed_worker_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) ->
     for i in (1, 2, 3):
         files = [Path(status_of(one)[f"output_{i}_file"]) for one in (whole, job)]
         assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def extracting(folder: Path, sound: Path, words: str) -> dict[str, str]:
+    """Return the status of a job that asks for words, once it has ended."""
+    info = sf.info(sound)
+    job = job_in(folder, sound, info.frames)
+    values = parse_lines(job.read_bytes())
+    values |= {"action": "extract", "words": words, "methods": ""}
+    values["clip_1_rate"] = str(info.samplerate)
+    job.write_bytes(to_lines(values))
+    work(job)
+    return status_of(job)
+
+
+def test_what_words_ask_for_is_extracted(tmp_path: Path) -> None:
+    folder = Path(unstir.__file__).with_name("demo")
+    mix = sum(sf.read(folder / f"{name}.flac")[0] for name in ("speech", "music", "effects"))
+    scene = tmp_path / "scene.wav"
+    sf.write(scene, mix, sf.info(folder / "speech.flac").samplerate, subtype="FLOAT")
+    status = extracting(tmp_path / "job", scene, "speech; music")
+    assert (status["state"], status["outputs"]) == ("done", "3")
+    stems = [status[f"output_{i}_stem"] for i in (1, 2, 3)]
+    assert stems == ["speech", "music", "residual"]
+    parts = [sf.read(status[f"output_{i}_file"])[0] for i in (1, 2, 3)]
+    assert np.abs(sum(parts) - sf.read(scene)[0]).max() < 1e-5
+
+
+def test_what_is_not_in_an_item_is_said_and_nothing_is_placed(tmp_path: Path) -> None:
+    sf.write(tmp_path / "silent.wav", np.zeros((RATE, 2)), RATE, subtype="FLOAT")
+    status = extracting(tmp_path / "job", tmp_path / "silent.wav", "a dog")
+    assert status["state"] == "failed"
+    assert "does not hold a dog as far as can be heard" in status["error"]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyloudnorm
 import pytest
 import scipy.signal
 import soundfile as sf
@@ -107,6 +108,19 @@ def test_a_master_that_misses_its_loudness_says_so(tmp_path: Path) -> None:
     assert found < -14.5
     (note,) = [text for text in result.report["notes"] if "LUFS" in text]
     assert note.startswith(f"master: the sound has {found:.1f} LUFS instead of -14")
+
+
+@pytest.mark.parametrize(("name", "target_lufs"), [("broadcast", -23), ("streaming", -14)])
+def test_pyloudnorm_finds_the_loudness_of_the_delivered_master(
+    name: str, target_lufs: float, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    sf.write(tmp_path / "a.wav", bangs(0.02, rng).T, RATE, subtype="PCM_24")
+    result = mixed(tmp_path / "a.wav", tmp_path / "b.wav", StemRack(master=find_chain(name)))
+    delivered, rate = sf.read(tmp_path / "b.wav")
+    meter = pyloudnorm.Meter(rate, filter_class="DeMan")  # the class that keeps to BS.1770
+    found_lufs = meter.integrated_loudness(delivered)
+    assert found_lufs == pytest.approx(result.report["loudness_lufs"], abs=0.02)
+    assert found_lufs == pytest.approx(target_lufs, abs=0.3)
 
 
 def test_a_limited_master_meets_its_loudness_and_tells_its_progress(tmp_path: Path) -> None:

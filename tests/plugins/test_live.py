@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -384,6 +385,24 @@ def test_the_command_writes_few_lines_where_there_is_no_terminal(
     assert len(said.err.splitlines()) <= 3
     assert "speech" in said.err
     assert "xruns" in said.out
+
+
+def test_the_command_draws_levels_mutes_and_solos_on_a_terminal(
+    server: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm"), ("COLUMNS", "100")):
+        monkeypatch.setenv(name, value)
+    rack = tmp_path / "rack.json"
+    rack.write_text(json.dumps(StemRack({"music": Strip(mute=True)}).to_json()))
+    assert run(folder_of(tmp_path / "stems", stems(RATE // 2)), "--rack", rack) == 0
+    drawn = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", capsys.readouterr().err)
+    lines = {name: re.findall(rf"^\W*{name} .*$", drawn, re.M) for name in stems(1)}
+    assert any("━" in line for line in lines["speech"])
+    assert lines["music"]
+    assert all(re.match(r"\W*music +M +\+0\.0 +-inf", line) for line in lines["music"])
 
 
 @pytest.mark.parametrize(
