@@ -154,11 +154,11 @@ class ResUNet30(nn.Module):
         spectrogram = torch.stft(waveform, n_fft, hop, window=window, return_complex=True)
         power = torch.view_as_real(spectrogram).square().sum(-1)  # (B, F, T)
         magnitude = power.clamp(min=1e-10).sqrt()  # the root has no gradient at 0
-        masked = spectrogram * self.base(magnitude, self._shifts(condition))
+        masked = spectrogram * self.base(magnitude, self.shifts(condition))
         estimate = torch.istft(masked, n_fft, hop, window=window, length=waveform.shape[-1])
         return estimate[:, None, : mixture.shape[-1]]
 
-    def _shifts(self, condition: Tensor) -> dict[nn.Module, Tensor]:
+    def shifts(self, condition: Tensor) -> dict[nn.Module, Tensor]:
         """Return what each of the trunk's batch normalizations gets added, (B, C, 1, 1)."""
         return {
             self.base.get_submodule(name.replace("->", ".").replace("beta", "bn")): (

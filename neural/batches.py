@@ -18,6 +18,7 @@ from unstir.types import SONG
 SOURCES: Mapping[str, tuple[str, ...]] = {
     "film": STEMS,
     "song": SONG,
+    "query": ("target",),
 }  # of each kind of scenes, in order
 SCENE_RECIPES: Mapping[str, type[Recipe] | type[SongRecipe]] = {"film": Recipe, "song": SongRecipe}
 PASSBAND = 0.91  # of Nyquist: where the resamplers of players and editors begin to fall too
@@ -33,11 +34,11 @@ class TrainConfig:
         A name of `unstir.neural.checkpoint.NETS`.
     net_config : dict
         Fields of the net's config that differ from its defaults.
-    scenes : {"film", "song"}
-        Speech, music and effects, or vocals and accompaniment.
-    loss : {"snr", "chimera", "ratio", "binary", "voice"}
+    scenes : {"film", "song", "query"}
+        Speech, music and effects; vocals and accompaniment; or what is asked for.
+    loss : {"snr", "chimera", "ratio", "binary", "voice", "asked"}
         What training makes small, see `unstir.neural.tasks`: the SNR of the stems, or what
-        the papers of nets with other heads say.
+        the papers of nets with other heads say; the last is `unstir.neural.query_train`'s.
     segment : int
         Samples in a training scene, at 44.1 kHz.
     batch : int
@@ -56,6 +57,8 @@ class TrainConfig:
     made : float
         Share of music and effects, or of backings that are not a song's own, drawn from made
         recordings, where the pack has any.
+    spoken : float
+        Of songs: share of scenes in which a talker stands in for the singer.
     half : 0, 1 or None
         Whether to train on one half of the families alone, see `Pack`.
     seed : int
@@ -79,6 +82,7 @@ class TrainConfig:
     ema: float = 0.998
     spectral: float = 0.0
     made: float = 0.0
+    spoken: float = 0.0
     half: int | None = None
     seed: int = 0
     validate_every: int = 250
@@ -102,7 +106,11 @@ class Batches(torch.utils.data.Dataset[Any]):
     def __post_init__(self) -> None:
         half = self.config.half
         pack = self.pack if half is None else replace(self.pack, half=half)
-        recipe = SCENE_RECIPES[self.config.scenes](pack, "train", made=self.config.made)
+        recipe: Recipe | SongRecipe
+        if self.config.scenes == "song":
+            recipe = SongRecipe(pack, "train", made=self.config.made, spoken=self.config.spoken)
+        else:
+            recipe = Recipe(pack, "train", made=self.config.made)
         object.__setattr__(self, "_recipe", recipe)
         object.__setattr__(self, "_clips", {clip.path: clip for clip in self.pack.clips})
 

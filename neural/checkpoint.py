@@ -29,14 +29,17 @@ LARGEST_HALF = 65504.0
 NETS: Mapping[str, tuple[str, str, str]] = {
     "compact": ("unstir.neural.compact", "Compact", "CompactConfig"),
     "mrx": ("unstir.neural.mrx", "MRX", "MRXConfig"),
+    "audiosep": ("unstir.neural.audiosep", "ResUNet30", "ResUNet30Config"),
     "demucs": ("unstir.neural.demucs_adapter", "Demucs", "DemucsConfig"),
     "unet": ("unstir.neural.unet", "Unet", "UnetConfig"),
     "chimera": ("unstir.neural.chimera", "Chimera", "ChimeraConfig"),
     "vocalnet": ("unstir.neural.vocalnet", "Vocalnet", "VocalnetConfig"),
     "vad": ("unstir.neural.vocalnet", "Vad", "VadConfig"),
     "refiner": ("unstir.neural.refiner", "Refiner", "RefinerConfig"),
+    "query": ("unstir.neural.query_net", "QueryNet", "QueryConfig"),
     "blstm": ("unstir.neural.families", "BandBlstm", "BandBlstmConfig"),
     "bandsplit": ("unstir.neural.families", "BandSplit", "BandSplitConfig"),
+    "text": ("unstir.neural.text", "TextNet", "TextConfig"),
 }
 
 

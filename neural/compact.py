@@ -5,6 +5,7 @@ whatever their pitch and time; the recurrent core carries who speaks and what pl
 seconds. Nothing is normalized over the window, so a window's length changes nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -115,28 +116,61 @@ class Compact(nn.Module):
         Tensor
             Shape (batch, sources, frames, bands).
         """
-        n_frames = seen.shape[2]
-        missing = -n_frames % 2 ** len(self.encoder)
+        logits: Tensor = self.last(self.decode(*self.encode(seen)))
+        return logits[:, :, : seen.shape[2]]
+
+    def encode(self, seen: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return what the convolutions find in planes: the coarsest level, and the finer ones.
+
+        Parameters
+        ----------
+        seen : Tensor
+            Planes, shape (batch, 5, frames, bands).
+        """
+        missing = -seen.shape[2] % 2 ** len(self.encoder)
         x = nn.functional.pad(seen, (0, 0, 0, missing), mode="replicate")
         x = self.first(x.contiguous(memory_format=torch.channels_last))  # (B, C0, T, K / 2)
         skips = []
         for stage in self.encoder:
             skips.append(x)
             x = stage(x)
+        return x, skips
+
+    def decode(
+        self, x: Tensor, skips: list[Tensor], steer: Callable[[int, Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """Return what the last layer makes logits of.
+
+        Parameters
+        ----------
+        x, skips : Tensor and list of Tensor
+            From `encode`.
+        steer : callable, optional
+            Given a number and what flows there, says what flows on: 0 is the core's input of shape
+            (batch, frames, hidden), 1 its output, and from 2 on come the decoder's stages, of shape
+            (batch, channels, frames, bands).
+
+        Returns
+        -------
+        Tensor
+            Shape (batch, channels, frames, bands / 2), with frames to spare at the end.
+        """
         b, c, t, k = x.shape
         rows = self.into(x.permute(0, 2, 1, 3).reshape(b, t, c * k))  # (B, T', hidden)
-        rows = self.dropout(nn.functional.relu(rows))
-        rows = self.out_of(self.dropout(self.core(rows)[0]))
+        rows = nn.functional.relu(rows)
+        rows = self.dropout(steer(0, rows) if steer else rows)
+        rows = self.dropout(self.core(rows)[0])
+        rows = self.out_of(steer(1, rows) if steer else rows)
         x = x + rows.reshape(b, t, c, k).permute(0, 2, 1, 3)
-        for stage, skip in zip(self.decoder, reversed(skips), strict=True):
+        for number, (stage, skip) in enumerate(zip(self.decoder, reversed(skips), strict=True)):
             assert isinstance(stage, nn.ModuleDict)  # for the types
             x = stage["up"](x)
             if self.config.causal:
                 # A group of two is known at its second frame: everything moves one frame later.
                 x = nn.functional.pad(x, (0, 0, 1, -1))
             x = stage["mix"](torch.cat([x, skip], dim=1))
-        logits: Tensor = self.last(x)
-        return logits[:, :, :n_frames]
+            x = steer(2 + number, x) if steer else x
+        return x
 
     def forward(self, mixture: Tensor, *, as_planes: bool = False) -> Tensor:
         """Return the sources; or, of planes, the logits (which is how it is trained).

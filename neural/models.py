@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import http.client
 import re
+import shutil
 import tempfile
 import urllib.request
 from dataclasses import dataclass
@@ -18,11 +19,14 @@ from urllib.parse import urlsplit
 
 from unstir.errors import SettingsError, UnknownNameError
 from unstir.neural.checkpoint import Description, Model, classes, describe, load, random_model, save
+from unstir.neural.clap import clap_folder, keep, released_text
+from unstir.neural.released import read_checkpoint
 from unstir.registry import methods
 from unstir.weights import locate, models_folder
 
 CHUNK_BYTES = 1 << 20
 STALLED_S = 60.0  # without a single byte; a slow transfer may last as long as it likes
+READS_WORDS = "audiosep"  # the method that a CLAP model belongs to
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +90,14 @@ def show(name: str) -> dict[str, Any]:
     if entry.state == "not here":
         raise SettingsError(
             f"the weights of {name} are not here; add them with 'unstir models add {name} "
-            "--file CHECKPOINT'"
+            f"--file CHECKPOINT{' --clap FOLDER' if name == READS_WORDS else ''}'"
         )
     return {"name": name, "file": str(entry.path), **dataclasses.asdict(describe(entry.path))}
 
 
-def add_file(name: str, file: str | Path, *, origin: str | None = None) -> Path:
+def add_file(
+    name: str, file: str | Path, *, clap: str | Path | None = None, origin: str | None = None
+) -> Path:
     """Keep a checkpoint in the model folder, for the method of that name.
 
     Parameters
@@ -101,6 +107,10 @@ def add_file(name: str, file: str | Path, *, origin: str | None = None) -> Path:
     file : str or Path
         A released checkpoint, or a model of ours: ``.safetensors``, with its JSON beside it.
         Left as it is.
+    clap : str or Path, optional
+        Of ``audiosep``, the folder of a CLAP model in the format of ``transformers``; a model of
+        ours has it beside it. Its text half is kept, with the weights that the checkpoint has for
+        it, if it has any: those are what the separator was trained with.
     origin : str, optional
         Where it came from, for the card; by default the file's name.
 
@@ -114,10 +124,12 @@ def add_file(name: str, file: str | Path, *, origin: str | None = None) -> Path:
     UnknownNameError
         If no method takes added weights under that name.
     SettingsError
-        If the file is missing, damaged, holds code, or belongs to another net.
+        If the file is missing, damaged, holds code, or belongs to another net; or if there is no
+        CLAP model where one is wanted, a damaged one, or one where none is wanted.
     """
     target = _target(name)
     file = Path(file)
+    folder = _clap(name, file, clap)
     if _is_ours(name, file):
         net_name = describe(file).net
         if net_name != name:
@@ -128,6 +140,10 @@ def add_file(name: str, file: str | Path, *, origin: str | None = None) -> Path:
         model = load(file)
     else:
         model = _published(name, file, origin or file.name)
+    if folder is not None:
+        released = {} if _is_ours(name, file) else released_text(read_checkpoint(file))
+        digest = keep(folder, clap_folder(target), model.config.condition_size, released)
+        model = dataclasses.replace(model, card={**model.card, "clap_sha256": digest})
     save(
         target,
         name,
@@ -141,7 +157,7 @@ def add_file(name: str, file: str | Path, *, origin: str | None = None) -> Path:
     return target
 
 
-def add_url(name: str, url: str, sha256: str) -> Path:
+def add_url(name: str, url: str, sha256: str, *, clap: str | Path | None = None) -> Path:
     """Fetch a released checkpoint over https, check it, and keep it as `add_file` does.
 
     Parameters
@@ -152,6 +168,8 @@ def add_url(name: str, url: str, sha256: str) -> Path:
         Begins with ``https://``; so does every address that it leads on to.
     sha256 : str
         Of the file, 64 hexadecimal digits.
+    clap : str or Path, optional
+        As in `add_file`.
 
     Returns
     -------
@@ -167,6 +185,7 @@ def add_url(name: str, url: str, sha256: str) -> Path:
         than the checksum says, or is no checkpoint of the net.
     """
     _target(name)
+    _clap(name, Path("checkpoint"), clap)
     suffix = PurePosixPath(urlsplit(url).path).suffix
     if not url.startswith("https://") or suffix == ".safetensors":
         raise SettingsError(
@@ -184,7 +203,7 @@ def add_url(name: str, url: str, sha256: str) -> Path:
             raise SettingsError(
                 f"what {url} gave has the SHA-256 {found}, not {sha256.lower()}; it was thrown away"
             )
-        return add_file(name, file, origin=url)
+        return add_file(name, file, clap=clap, origin=url)
 
 
 def remove(name: str) -> None:
@@ -201,6 +220,7 @@ def remove(name: str) -> None:
         raise UnknownNameError(f"no weights of {name} were added; there is nothing to remove")
     for file in there:
         file.unlink()
+    shutil.rmtree(clap_folder(target), ignore_errors=True)
 
 
 def _is_model(weights: tuple[str, ...]) -> bool:
@@ -226,6 +246,23 @@ def _target(name: str) -> Path:
             f"no method takes added weights named {name!r}; those that do: {', '.join(takers)}"
         )
     return locate(f"store:{name}")
+
+
+def _clap(name: str, file: Path, given: str | Path | None) -> Path | None:
+    """Return the CLAP model that goes with a checkpoint, None where none is wanted."""
+    if name != READS_WORDS:
+        if given is not None:
+            raise SettingsError(
+                f"--clap came with {name}, and only {READS_WORDS} takes it; leave it out"
+            )
+        return None
+    beside = clap_folder(file)
+    if given is None and not (_is_ours(name, file) and beside.is_dir()):
+        raise SettingsError(
+            f"{name} reads words by a CLAP model, and none came; give the folder of one in the "
+            "format of transformers, too: --clap FOLDER"
+        )
+    return beside if given is None else Path(given)
 
 
 def _is_ours(name: str, file: Path) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from unstir.errors import SettingsError, UnknownNameError
 from unstir.neural import checkpoint
 from unstir.neural.batches import SOURCES, TrainConfig
+from unstir.neural.compact import Compact
 from unstir.neural.pack import SAMPLE_RATE, Pack
+from unstir.neural.query_net import QueryConfig, QueryNet
 from unstir.neural.vocalnet import Vad, Vocalnet, grow
 
 SIX_S = 6 * SAMPLE_RATE  # whole numbers of samples at 22050 Hz, too
@@ -30,11 +32,17 @@ RECIPES: dict[str, TrainConfig] = {
         net_config={"causal": True, "n_fft": 1536, "hop_length": 384},
     ),
     "compact-song": TrainConfig(
-        scenes="song", batch=8, steps=3000, net_config={"n_sources": 2}
+        scenes="song", steps=1200, net_config={"n_sources": 2, "dropout": 0.2}, learning_rate=1e-3,
+        decay=0.7, made=0.3, spoken=0.4, validate_every=150,
     ),
     "vad": TrainConfig(
         net="vad", loss="voice", segment=SIX_S // 2, batch=8, steps=4000, weight_decay=1e-3,
         learning_rate=2e-3, decay=0.7,
+    ),
+    "query": TrainConfig(
+        net="query", scenes="query", loss="asked", net_config={"dropout": 0.15}, steps=5000,
+        segment=2**17 - 512, batch=16, learning_rate=1e-3, warmup=150, decay=0.7,
+        validate_every=250,
     ),
     "mrx-small": TrainConfig(
         net="mrx",
@@ -109,7 +117,9 @@ def start(config: TrainConfig, path: Path) -> dict[str, Tensor]:
     config : TrainConfig
         What will be trained.
     path : Path
-        A model of the same net and sizes; or, for the mask net that grows from it, a voice
+        A model of the same net and sizes. Of `Compact` it may have more sources: the run begins
+        with the first of them (speech and music become vocals and accompaniment); a `QueryNet`
+        begins with all of it but the last layer. For the mask net that grows from it, a voice
         detector: then the last layer's weights are those that torch draws next.
 
     Raises
@@ -122,6 +132,19 @@ def start(config: TrainConfig, path: Path) -> dict[str, Tensor]:
     wanted = config_class(**config.net_config)
     if net_class is Vocalnet and isinstance(model.net, Vad):
         return grow(model.net, wanted).state_dict()
+    if isinstance(model.net, Compact) and net_class is QueryNet:
+        return _steered(model.net, wanted)
+    if (
+        isinstance(model.net, Compact)
+        and net_class is Compact
+        and model.config.n_sources > wanted.n_sources
+        and replace(model.config, n_sources=wanted.n_sources, dropout=wanted.dropout) == wanted
+    ):
+        weights = dict(model.net.state_dict())
+        n = wanted.n_sources
+        weights["last.weight"] = weights["last.weight"][:, :n].clone()
+        weights["last.bias"] = weights["last.bias"][:n].clone()
+        return weights
     if not isinstance(model.net, net_class) or model.config != wanted:
         raise SettingsError(
             f"{path} is a {type(model.net).__name__} of another kind or size; this run begins "
@@ -129,6 +152,23 @@ def start(config: TrainConfig, path: Path) -> dict[str, Tensor]:
             + (", or a Vad" if net_class is Vocalnet else "")
         )
     return model.net.state_dict()
+
+
+def _steered(body: Compact, wanted: QueryConfig) -> dict[str, Tensor]:
+    """Return the weights of a net that is asked, which begins with those of one that is not."""
+    net = QueryNet(wanted)
+    there = body.state_dict()
+    if any(
+        name not in there or there[name].shape != value.shape
+        for name, value in net.body.state_dict().items()
+        if not name.startswith("last.")
+    ):
+        raise SettingsError(
+            f"a net of sizes {body.config} came; one of the sizes of {wanted} is wanted"
+        )
+    kept = {name: value for name, value in there.items() if not name.startswith("last.")}
+    net.body.load_state_dict(kept, strict=False)
+    return net.state_dict()
 
 
 def export(

@@ -114,7 +114,8 @@ class NetSeparator:
         if not mix.waveform.any():
             return {name: np.zeros_like(mix.waveform) for name in self.stems}
         gain_db = float((self.survey([mix]) if state is None else state)["gain_db"])
-        return AtRate(_Leveled(self, model, gain_db), model.sample_rate).separate(mix)
+        leveled = Leveled(self.stems, model, gain_db, self.model, self.device, self.precision)
+        return AtRate(leveled, model.sample_rate).separate(mix)
 
     def _opened(self) -> Model:
         model = open_model(self.model, self.device)
@@ -129,29 +130,42 @@ class NetSeparator:
 
 
 @dataclass(frozen=True)
-class _Leveled:
-    """The net at its own rate and level; only windows are its matter."""
+class Leveled:
+    """A net at its own rate and level; only windows are its matter.
 
-    outer: NetSeparator
+    Parameters
+    ----------
+    stems : tuple of str
+        What it gives, in order.
+    model : Model
+        Of which `as_stems` makes them.
+    gain_db : float
+        Before the net, and undone behind it.
+    name, device, precision : str
+        What is said when something fails, and where and how it computes.
+    """
+
+    stems: tuple[str, ...]
     model: Model
     gain_db: float
-
-    @property
-    def stems(self) -> tuple[str, ...]:
-        return self.outer.stems
+    name: str
+    device: str
+    precision: str
 
     def survey(self, blocks: Iterable[Mixture], /) -> State | None:
+        """Learn nothing."""
         return None
 
     def separate(self, mix: Mixture, /, state: State | None = None) -> Stems:
+        """Return the stems of one window at the net's rate, as `NetSeparator.separate`."""
         # In float64: the gain of what is barely there exceeds float32's range.
         gain = np.float64(10 ** (self.gain_db / 20))
         leveled = (mix.waveform * gain).astype(np.float32)
         try:
-            estimates = run(self.model.net, leveled, self.outer.device, self.outer.precision)
+            estimates = run(self.model.net, leveled, self.device, self.precision)
         except AudioError as error:
             at_s = mix.start / mix.sample_rate
-            raise AudioError(f"{self.outer.model} at {at_s:.0f} s: {error}") from None
+            raise AudioError(f"{self.name} at {at_s:.0f} s: {error}") from None
         found = dict(zip(self.model.sources, (estimates / gain).astype(np.float32), strict=True))
         return consistent(mix, as_stems(mix, found, self.stems))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from unstir.neural.pack import Clip, Pack, of_labels
+from unstir.neural.pack import SAMPLE_RATE, Clip, Pack, of_labels
 from unstir.neural.scenes import Bus, Piece, Scene, _speed, _tilt
 from unstir.neural.split import MADE
 
@@ -27,12 +27,17 @@ class SongRecipe:
     made : float
         How likely a backing that is not the song's own is drawn from what was made by program,
         if the split holds any.
+    spoken : float
+        How likely a talking voice stands in for the singer: of singers there are few, and what a
+        voice has that instruments lack is learned from talkers too.
     """
 
     pack: Pack
     split: str
     made: float = 0.0
+    spoken: float = 0.0
     _singing: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
+    _talking: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
     _music: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
     _made: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
     _rooms: list[Clip] = field(init=False, repr=False, compare=False)
@@ -44,7 +49,9 @@ class SongRecipe:
         )
         made = {name: part for name, part in every.items() if name.startswith(MADE)}
         music = {name: part for name, part in every.items() if name not in made}
+        talking = of_labels(self.pack.select(self.split, "speech"))
         object.__setattr__(self, "_singing", singing)
+        object.__setattr__(self, "_talking", talking)
         object.__setattr__(self, "_music", music)
         object.__setattr__(self, "_made", made)
         object.__setattr__(self, "_rooms", self.pack.select(self.split, "rir"))
@@ -52,15 +59,18 @@ class SongRecipe:
     def draw(self, rng: np.random.Generator, n_samples: int, *, full: bool = False) -> Scene:
         """Return one scene's plan, as `unstir.neural.scenes.Recipe.draw` does."""
         n = n_samples
+        # Without talkers no number is drawn.
+        spoken = bool(self.spoken and self._talking) and rng.random() < self.spoken
         names = sorted(self._singing)
         name = names[int(rng.integers(len(names)))]
         vocals = self._singing[name]
-        own = full or rng.random() < 0.6
+        own = not spoken and (full or rng.random() < 0.6)
         speed = 1.0 if full else _speed(rng, 0.12)
         start = self._start(rng, vocals, int(1.2 * n * max(1, speed)))
         sung = full or rng.random() < 0.92
+        pieces = tuple(Piece(clip.path, start, 0, n) for clip in vocals)
         voice = Bus(
-            tuple(Piece(clip.path, start, 0, n) for clip in vocals) if sung else (),
+            (self._talk(rng, n) if spoken else pieces) if sung else (),
             speed if own else _speed(rng, 0.22),
             width=1.0 if full or rng.random() < 0.5 else float(rng.uniform(0, 1.3)),
             swap=not full and bool(rng.random() < 0.5),
@@ -110,6 +120,20 @@ class SongRecipe:
             high_hz=float(rng.uniform(5000, 16000)) if not full and rng.random() < 0.15 else 0.0,
             mix_db=-29.0 if full else float(rng.normal(-29, 3)),
         )
+
+    def _talk(self, rng: np.random.Generator, n: int) -> tuple[Piece, ...]:
+        """Return what one talker says, one recording after the other."""
+        names = sorted(self._talking)
+        clips = self._talking[names[int(rng.integers(len(names)))]]
+        pieces = []
+        at = 0
+        while at < n:
+            clip = clips[int(rng.integers(len(clips)))]
+            start = int(rng.integers(0, max(1, clip.n_samples - n)))
+            length = min(clip.n_samples - start, n - at)
+            pieces.append(Piece(clip.path, start, at, length))
+            at += length + int(rng.uniform(0.05, 0.5) * SAMPLE_RATE)
+        return tuple(pieces)
 
     def _start(self, rng: np.random.Generator, vocals: Sequence[Clip], n: int) -> int:
         """Return where to begin: of three places the one with the most singing in ``n`` samples."""

@@ -1,6 +1,7 @@
 """No document promises a file, a command or an option that is not there."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -27,17 +28,21 @@ def test_commands_in_the_documents_are_commands(path: Path) -> None:
         for line in block.splitlines():
             found = COMMAND.match(line.strip())
             if found:
-                _parser().parse_args(found.group(1).split())
+                _parser().parse_args(shlex.split(found.group(1)))
 
 
 def test_the_examples_of_the_help_are_commands() -> None:
+    from unstir.cli_extract import EXTRACT_EXAMPLES, FIND_EXAMPLES
     from unstir.cli_separate import SEPARATE_EXAMPLES
 
     lines = [line.strip() for line in SEPARATE_EXAMPLES.splitlines()]
     examples = [line for line in lines if line.startswith("unstir separate")]
     assert len(examples) == 7
-    for line in examples:
-        _parser().parse_args(line.split()[1:])
+    lines = [*EXTRACT_EXAMPLES.splitlines(), *FIND_EXAMPLES.splitlines()]
+    asking = [line.strip() for line in lines if line.startswith("  unstir")]
+    assert len(asking) == 8
+    for line in (*examples, *asking):
+        _parser().parse_args(shlex.split(line)[1:])
 
 
 def test_the_table_of_methods_is_the_registry() -> None:
@@ -88,4 +93,11 @@ def test_the_tables_of_nets_are_those_that_were_measured() -> None:
     text = (ROOT / "docs/neural.md").read_text(encoding="utf-8")
     measured = (ROOT / "benchmarks/evaluation.md").read_text(encoding="utf-8")
     rows = [line for line in measured.splitlines() if line.startswith("| `")]
+    assert rows and all(line in text for line in rows)
+
+
+def test_the_table_of_questions_is_the_one_that_was_measured() -> None:
+    text = (ROOT / "docs/query.md").read_text(encoding="utf-8")
+    measured = (ROOT / "benchmarks/query.md").read_text(encoding="utf-8")
+    rows = [line for line in measured.splitlines() if line.startswith("| ")]
     assert rows and all(line in text for line in rows)

@@ -51,11 +51,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_rooms_the_weights_and_the_scene(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    for script in (ROOT / "daw_scripts").rglob("*.lua"):
-        assert f"unstir/{script.relative_to(ROOT).as_posix()}" in names
+    for script in (ROOT / "daw_scripts").rglob("*.*"):
+        if script.suffix in (".lua", ".jsfx", ".py"):
+            assert f"unstir/{script.relative_to(ROOT).as_posix()}" in names
     for room in ("hybrid", "neural", "plugins", "sessions"):
         for path in (ROOT / room).iterdir():
-            if path.suffix in (".py", ".safetensors", ".json"):
+            if path.suffix in (".py", ".safetensors", ".json", ".csv"):
                 assert f"unstir/{room}/{path.name}" in names
     for folder in ("demo", "page"):
         for path in (ROOT / "src/unstir" / folder).iterdir():

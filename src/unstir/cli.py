@@ -15,6 +15,7 @@ from unstir.cli_chains import add_chains
 from unstir.cli_compare import add_compare
 from unstir.cli_data import add_data
 from unstir.cli_evaluate import add_evaluate
+from unstir.cli_extract import add_extract, add_find
 from unstir.cli_live import add_live
 from unstir.cli_models import add_models
 from unstir.cli_notes import add_notes
@@ -65,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"unstir {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_separate(commands)
+    add_extract(commands)
+    add_find(commands)
 
     methods = commands.add_parser(
         "methods",

@@ -1,6 +1,7 @@
 """``unstir compare``: every method on a file, side by side on one page."""
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,17 @@ if TYPE_CHECKING:
     from unstir.console import Reporter
     from unstir.report import Comparison
     from unstir.report_sources import Source
+
+
+def _listed(text: str) -> list[str]:
+    """Return names apart by commas; those between quotation marks part nothing.
+
+    Examples
+    --------
+    >>> _listed('midside,query:"talking, loud; a song",,oracle')
+    ['midside', 'query:"talking, loud; a song"', 'oracle']
+    """
+    return re.findall(r'(?:[^,"]|"[^"]*"?)+', text)
 
 
 def add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -45,8 +57,9 @@ def add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     add(
         "--methods",
         metavar="NAME,NAME",
-        type=lambda text: [name for name in text.split(",") if name],
-        help="see 'unstir methods' (default: all that are ready)",
+        type=_listed,
+        help="see 'unstir methods'; query:\"talking; a song; noises\" asks in words (default: all "
+        "that are ready)",
     )
     add(
         "--reference",

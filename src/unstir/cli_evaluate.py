@@ -24,7 +24,8 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "  unstir evaluate --pack pack --set report --method compact-film --method oracle\n"
         "  unstir evaluate --pack pack --set report --model runs/mine/compact-film-2.safetensors\n"
         "  unstir evaluate --controls --pack pack --corpus CORPUS --out controls.json\n"
-        "  unstir evaluate --controls --refiner mine.safetensors --base classical dnr_v2/tt",
+        "  unstir evaluate --controls --refiner mine.safetensors --base classical dnr_v2/tt\n"
+        "  unstir evaluate --queries --pack pack --out query.json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     evaluate.add_argument(
@@ -60,6 +61,11 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     evaluate.add_argument(
         "--out", metavar="FILE", type=Path, help="also write the figures as JSON, tables beside it"
+    )
+    evaluate.add_argument(
+        "--queries",
+        action="store_true",
+        help="measure the net that is asked in words, on mixes of two sounds, and nothing else",
     )
     controls = evaluate.add_argument_group(
         "the hybrid against its controls",
@@ -101,6 +107,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     if options.scenes is not None and options.scenes < 1:
         raise SettingsError(f"--scenes {options.scenes} came; 1 or more is wanted")
+    if options.queries:
+        return _queries(options)
     if options.controls:
         return _controls(options)
     for name in ("bases", "refiner", "blind", "trained_on"):
@@ -116,6 +124,25 @@ def _evaluate(options: argparse.Namespace) -> int:
         n_scenes=options.scenes,
         out=options.out,
     )
+    return 0
+
+
+def _queries(options: argparse.Namespace) -> int:
+    from unstir.neural.pack import Pack
+    from unstir.query_proof import prove_queries
+    from unstir.registry import find
+
+    if options.controls or options.method or options.sets or options.folders:
+        raise SettingsError(
+            "--queries came with methods, scenes or --controls; measure those by a command of "
+            "their own"
+        )
+    if options.pack is None or len(options.model) > 1:
+        raise SettingsError("--queries needs one --pack, and takes one --model at most")
+    if options.out is not None and options.out.suffix != ".json":
+        raise SettingsError(f"--out {options.out} came; a name that ends in .json is wanted")
+    model = f"file:{options.model[0]}" if options.model else find("query").weights[0]
+    prove_queries(model, Pack(options.pack), n_scenes=options.scenes, out=options.out)
     return 0
 
 

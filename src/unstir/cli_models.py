@@ -18,6 +18,7 @@ def add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         epilog="examples:\n"
         "  unstir models list\n"
         "  unstir models add mrx --file default_mrx_pre_trained_weights.pth\n"
+        "  unstir models add audiosep --file audiosep_base_4M_steps.ckpt --clap clap-folder\n"
         "  unstir models show mrx",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -35,6 +36,8 @@ def add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     where.add_argument("--url", metavar="ADDRESS", help="fetch it, over https alone")
     add.add_argument("--sha256", metavar="HEX", help="what the file behind the address must have")
+    clap = "audiosep: a CLAP model as transformers keeps it, which reads the words"
+    add.add_argument("--clap", metavar="FOLDER", type=Path, help=clap)
     add.set_defaults(run=_add)
 
     for name, run, text in (
@@ -59,9 +62,9 @@ def _add(options: argparse.Namespace) -> int:
     if (options.url is None) != (options.sha256 is None):
         raise SettingsError("--url and --sha256 belong together; give both, or --file alone")
     if options.url is None:
-        path = add_file(options.name, options.file)
+        path = add_file(options.name, options.file, clap=options.clap)
     else:
-        path = add_url(options.name, options.url, options.sha256)
+        path = add_url(options.name, options.url, options.sha256, clap=options.clap)
     print(f"{options.name} is in {path}; use it with --method {options.name}")
     return 0
 

@@ -198,7 +198,7 @@ def _separate(options: argparse.Namespace) -> int:
         **{
             field.name: getattr(options, field.name)
             for field in dataclasses.fields(Settings)
-            if field.name != "sums"
+            if field.name not in ("sums", "query", "like", "words")
         },
         sums=tuple(options.sums),
     )

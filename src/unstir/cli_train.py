@@ -7,9 +7,14 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unstir.errors import SettingsError
+
+if TYPE_CHECKING:
+    from unstir.neural.batches import TrainConfig
+    from unstir.neural.pack import Pack
+    from unstir.neural.train import Observed
 
 # Those of unstir.neural.recipes, here too since help must not wait for torch.
 RECIPES = {
@@ -17,6 +22,7 @@ RECIPES = {
     "compact-film-causal": "the same for streams: no look-ahead",
     "compact-song": "vocals and accompaniment",
     "vad": "which frames hold speech",
+    "query": "what words ask for; --init with compact-film begins with what that one hears",
     "mrx-small, unet-small, chimera-small": "published nets at reduced size",
     "vocalnet-small, vocalnet-small-binary": "published, too; --init with a vad grows them from it",
     "family-blstm, family-bandsplit, family-compact": "families to compare it with at equal cost",
@@ -106,6 +112,8 @@ def _train(options: argparse.Namespace) -> int:
 
         observed = source(options.observed, config)
     pack = Pack(options.pack)
+    if config.net == "query":
+        observed = _asked(config, pack)
     n_clips = len(pack.clips)  # a folder that is no pack is refused before anything is made
     device = resolve(_local(options.device))
     try:
@@ -142,6 +150,21 @@ def _train(options: argparse.Namespace) -> int:
             ) from None
         print(f"{path} holds the weights so far; {options.out / 'log.jsonl'} the curve")
     return 0
+
+
+def _asked(config: "TrainConfig", pack: "Pack") -> "Observed":
+    """Return what the net that is asked trains on.
+
+    Words go through our encoder and, if it is installed, the one that ours learned from.
+    """
+    from unstir.neural.query_train import observed
+    from unstir.neural.text import TeacherEncoder, encode
+
+    try:
+        return observed(config, pack, (encode, TeacherEncoder()))
+    except SettingsError:
+        print("the large text encoder is not installed; words go through the small one alone")
+        return observed(config, pack, (encode,))
 
 
 def _said(entry: dict[str, Any]) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import numpy as np
 from rich.table import Table
 
 from unstir.evaluate import bootstrap_interval, improvement, si_sdr_db, snr_db
-from unstir.registry import find, make, methods, stem_set
+from unstir.registry import find, is_asked, make, methods, stem_set
 from unstir.separate import separate_with
 from unstir.types import Mixture, Separator, Stems, Waveform
 
@@ -55,8 +55,8 @@ def candidates(set_name: str, wanted: Sequence[str] | None = None) -> list[str]:
         If one that was asked for does not exist.
     """
     ready = [name for name, method in methods().items() if method.needs != "weights"]
-    names = [find(name).name for name in wanted] if wanted else ready
-    return [name for name in names if set_name in find(name).stem_sets]
+    names = list(wanted) if wanted else ready
+    return [name for name in names if set_name in find(name).stem_sets or is_asked(name)]
 
 
 def compare(

@@ -1,8 +1,6 @@
 """Names to methods: ours, and those that other packages bring through entry points.
 
-A method joins by one row here, or by an entry point of the group ``unstir.methods`` that
-loads to a `Method`. Everything else (commands, reports, the promises in the tests) takes
-it from there.
+Ours are the rows of `unstir.catalog`.
 """
 
 import dataclasses
@@ -12,201 +10,17 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any
 
+from unstir.catalog import OURS
+from unstir.catalog import Method as Method
 from unstir.errors import SettingsError, UnknownNameError
+from unstir.queries import parse
 from unstir.settings import check_device
 from unstir.types import STEM_SETS, Separator
 from unstir.weights import locate
 
 ENTRY_POINT_GROUP = "unstir.methods"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Method:
-    """What is known of a method before it is loaded.
-
-    Parameters
-    ----------
-    name : str
-        What the user types.
-    target : str
-        ``"module:Class"``; called with ``stems`` and, if it has such fields, ``seed``, ``device``
-        and ``model``, the first of ``weights``.
-    kind : {"control", "classical", "neural", "hybrid"}
-        Where it belongs.
-    summary : str
-        What it is, in a few words.
-    stem_sets : tuple of str
-        Names of the stem sets it can give. `methods` leaves out those whose weights are not there,
-        unless that is true of all.
-    min_channels : int
-        Channels that have to be looked at together.
-    needs : str
-        What it needs beyond a mix; empty if nothing. `methods` puts ``"weights"`` here for as
-        long as a file of ``weights`` is not there.
-    weights : tuple of str
-        Files of trained parameters, each ``"package/file"``, or ``"store:NAME"`` for a model that
-        the user adds (`unstir.weights.locate`). A file whose name ends in that of a stem set, as
-        ``hybrid-film.safetensors``, belongs to that set alone.
-    weights_license : str
-        Licence of the weights; empty if there are none.
-    package : str
-        An optional package that it imports; without it, its weights count as absent.
-    """
-
-    name: str
-    target: str
-    kind: Literal["control", "classical", "neural", "hybrid"]
-    summary: str
-    stem_sets: tuple[str, ...] = ("film", "song")
-    min_channels: int = 1
-    needs: str = ""
-    weights: tuple[str, ...] = ()
-    weights_license: str = ""
-    package: str = ""
-
-
-_OURS = (
-    Method(
-        "mixture",
-        "unstir.hybrid.controls:Unprocessed",
-        "control",
-        "do nothing: every stem is the mix, evenly shared",
-    ),
-    Method(
-        "oracle",
-        "unstir.hybrid.controls:Oracle",
-        "control",
-        "ideal ratio masks from the true stems",
-        needs="references",
-    ),
-    Method(
-        "invert",
-        "unstir.hybrid.invert:Invert",
-        "classical",
-        "phase inversion: what differs between the channels, and the rest",
-        min_channels=2,
-    ),
-    Method(
-        "midside",
-        "unstir.hybrid.midside:MidSide",
-        "classical",
-        "center extraction from inter-channel likeness",
-        min_channels=2,
-    ),
-    Method(
-        "panning",
-        "unstir.hybrid.panning:Panning",
-        "classical",
-        "azimuth discrimination: one component per peak of the panning histogram",
-        min_channels=2,
-    ),
-    Method(
-        "bands",
-        "unstir.hybrid.bands:Bands",
-        "classical",
-        "crossover filters and a gate, as an engineer does by hand",
-    ),
-    Method(
-        "ica",
-        "unstir.hybrid.ica:Ica",
-        "classical",
-        "FastICA on the channels, per band",
-        min_channels=2,
-    ),
-    Method(
-        "hpss",
-        "unstir.hybrid.hpss:Hpss",
-        "classical",
-        "median-filter harmonic/percussive separation",
-    ),
-    Method(
-        "repet",
-        "unstir.hybrid.repet:Repet",
-        "classical",
-        "repeating background, by similarity of frames",
-    ),
-    Method(
-        "nmf",
-        "unstir.hybrid.nmf:Nmf",
-        "classical",
-        "KL-NMF with dictionaries of speech, singing, music and effects",
-        weights=("unstir.hybrid/dictionaries.safetensors",),
-        weights_license="CC-BY-SA-4.0",
-    ),
-    Method(
-        "harmonic",
-        "unstir.hybrid.harmonic:Harmonic",
-        "classical",
-        "comb along the voice's harmonics, pitch by pYIN and REAPER",
-    ),
-    Method(
-        "classical",
-        "unstir.hybrid.classical:Classical",
-        "classical",
-        "fixed fusion of the classical methods",
-        weights=("unstir.hybrid/dictionaries.safetensors",),
-        weights_license="CC-BY-SA-4.0",
-    ),
-    Method(
-        "wiener",
-        "unstir.hybrid.wiener:Wiener",
-        "classical",
-        "multichannel Wiener filter on the fusion's estimates",
-        weights=("unstir.hybrid/dictionaries.safetensors",),
-        weights_license="CC-BY-SA-4.0",
-    ),
-    Method(
-        "compact-film",
-        "unstir.neural.separator:NetSeparator",
-        "neural",
-        "our own net: a convolutional U-Net with a recurrent core on band planes",
-        stem_sets=("film",),
-        weights=("unstir.neural/compact-film.safetensors",),
-        weights_license="CC-BY-SA-4.0",
-    ),
-    Method(
-        "compact-film-causal",
-        "unstir.neural.separator:NetSeparator",
-        "neural",
-        "its streaming sibling, which looks 35 ms ahead: for sound as it comes",
-        stem_sets=("film",),
-        weights=("unstir.neural/compact-film-causal.safetensors",),
-        weights_license="CC-BY-SA-4.0",
-    ),
-    Method(
-        "mrx",
-        "unstir.neural.separator:NetSeparator",
-        "neural",
-        "multi-resolution CrossNet of the Cocktail Fork Problem, with weights that you add",
-        stem_sets=("film",),
-        weights=("store:mrx",),
-        weights_license="as published",
-    ),
-    Method(
-        "demucs",
-        "unstir.neural.separator:NetSeparator",
-        "neural",
-        "Hybrid Transformer Demucs, by its package, with weights that you add",
-        stem_sets=("song",),
-        weights=("store:demucs",),
-        weights_license="as published",
-        package="demucs",
-    ),
-    Method(
-        "hybrid",
-        "unstir.joined:Hybrid",
-        "hybrid",
-        "any method as a base, corrected by a net that weighs the classical methods' evidence",
-        weights=(
-            "unstir.neural/hybrid-film.safetensors",
-            "unstir.neural/hybrid-song.safetensors",
-            "unstir.hybrid/dictionaries.safetensors",
-        ),
-        weights_license="CC-BY-SA-4.0",
-    ),
-)
 
 
 def methods() -> Mapping[str, Method]:
@@ -242,7 +56,7 @@ def _installed(method: Method) -> bool:
 
 @cache
 def _registered() -> Mapping[str, Method]:
-    found = {method.name: method for method in _OURS}
+    found = {method.name: method for method in OURS}
     for point in entry_points(group=ENTRY_POINT_GROUP):
         method = point.load()
         if not isinstance(method, Method):
@@ -260,7 +74,7 @@ def _registered() -> Mapping[str, Method]:
 
 
 def find(name: str) -> Method:
-    """Return the method of that name, as `methods` gives it.
+    """Return the method of that name, as `methods` gives it; words behind it count for nothing.
 
     Raises
     ------
@@ -268,9 +82,34 @@ def find(name: str) -> Method:
         If there is none; the message lists what there is.
     """
     known = _registered()
-    if name not in known:
+    head, _ = _asked(name)
+    if head not in known:
         raise UnknownNameError(f"there is no method {name!r}; choose from {', '.join(known)}")
-    return _as_it_stands(known[name])
+    return _as_it_stands(known[head])
+
+
+def _asked(name: str) -> tuple[str, str]:
+    """Return a method's name and the words behind it, as in ``query:"a dog; rain"``.
+
+    Examples
+    --------
+    >>> _asked('query:"a dog"'), _asked("midside")
+    (('query', 'a dog'), ('midside', ''))
+    """
+    head, _, words = name.partition(":")
+    method = _registered().get(head)
+    return (head, words.strip().strip("\"'")) if method and method.asks else (name, "")
+
+
+def is_asked(name: str) -> bool:
+    """Return whether a method comes with its words, which then name what any stems hold.
+
+    Examples
+    --------
+    >>> is_asked('query:"singing"'), is_asked("query")
+    (True, False)
+    """
+    return bool(_asked(name)[1])
 
 
 def stem_set(name: str) -> tuple[str, ...]:
@@ -295,16 +134,22 @@ def stem_set(name: str) -> tuple[str, ...]:
 
 
 def make(
-    name: str, stems: str = "film", *, seed: int = 0, device: str = "auto", **options: Any
+    name: str,
+    stems: str | tuple[str, ...] = "film",
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    **options: Any,
 ) -> Separator:
     """Return a method, ready to separate.
 
     Parameters
     ----------
     name : str
-        As `methods` lists it.
-    stems : str
-        A stem set.
+        As `methods` lists it; one that asks may have its words behind it:
+        ``query:"talking; a song; noises"``.
+    stems : str or tuple of str
+        A stem set; or, of a method that asks, any names.
     seed : int
         Passed on to methods that have one.
     device : str
@@ -325,11 +170,19 @@ def make(
     ('vocals', 'accompaniment')
     """
     method = find(name)
-    wanted = stem_set(stems)
-    if stems not in method.stem_sets:
+    wanted = stem_set(stems) if isinstance(stems, str) else stems
+    if not method.asks and stems not in method.stem_sets:
         raise UnknownNameError(
             f"{name} cannot give the stem set {stems!r}; it gives {', '.join(method.stem_sets)}"
         )
+    if words := _asked(name)[1]:
+        question = parse(words)
+        if question.is_negated and len(wanted) != 2:
+            raise SettingsError(
+                f"{name} asks for everything but a sound, which gives two stems, and "
+                f"{', '.join(wanted)} are wanted; ask for each of them"
+            )
+        options |= {"queries": question.queries, "is_negated": question.is_negated}
     if not _installed(method):
         raise SettingsError(
             f"{name} needs the package {method.package}, which is not installed; install it with "
@@ -347,19 +200,24 @@ def make(
     if "model" in fields and "model" not in options:
         if method.needs == "weights":
             raise SettingsError(_missing(method, stems))
-        options["model"] = weights_of(method, stems)[0]
+        options["model"] = _weights_for(method, stems)[0]
     separator = build(stems=wanted, **options)
     assert isinstance(separator, Separator)
     return separator
 
 
-def _missing(method: Method, stems: str) -> str:
+def _weights_for(method: Method, stems: str | tuple[str, ...]) -> tuple[str, ...]:
+    return weights_of(method, stems) if isinstance(stems, str) else method.weights
+
+
+def _missing(method: Method, stems: str | tuple[str, ...]) -> str:
     if method.weights[0].startswith("store:"):
+        clap = " --clap FOLDER" if method.asks else ""
         return (
             f"{method.name} needs weights, which do not come with unstir; get a checkpoint and add "
-            f"it with 'unstir models add {method.name} --file CHECKPOINT'"
+            f"it with 'unstir models add {method.name} --file CHECKPOINT{clap}'"
         )
-    files = [locate(entry) for entry in weights_of(method, stems)]
+    files = [locate(entry) for entry in _weights_for(method, stems)]
     absent = ", ".join(str(file) for file in files if not file.is_file())
     return f"{method.name} needs weights, and {absent} is not there; choose another --method"
 

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from unstir import __version__
-from unstir.audio import open_audio
+from unstir.audio import open_audio, probe
 from unstir.channels import Routed, groups, lfe_stem
 from unstir.containers import AudioInfo
 from unstir.deliver import BLOCK, Format, check_fits, choose_format, write_report, write_stems
 from unstir.errors import AudioError, SettingsError
 from unstir.journal import Journal, Scratch, Workspace, advance, file_digest, free_bytes
 from unstir.midi import read_midi
+from unstir.queries import Question
 from unstir.registry import find, make, stem_set, weights_digest
 from unstir.run_notes import (
     config_of,
@@ -28,7 +29,7 @@ from unstir.run_notes import (
     used_methods,
 )
 from unstir.scan import scan, slot_samples
-from unstir.settings import Listener, Note, Progress, Settings, check_sums
+from unstir.settings import Listener, Note, Progress, Settings, check_sums, question_of
 from unstir.streaming import Grid, one_blas_thread, separate_stream
 from unstir.types import Mixture, Scored, State, Waveform
 
@@ -59,6 +60,8 @@ class Run:
         Everything the result depends on, as JSON gives it back.
     notes : tuple of str
         What the user should know.
+    more : dict
+        Further entries of the report.
     """
 
     path: Path
@@ -70,10 +73,18 @@ class Run:
     format: Format
     key: dict[str, Any]
     notes: tuple[str, ...]
+    more: dict[str, Any]
 
     @classmethod
     def plan(
-        cls, path: Path, info: AudioInfo, settings: Settings, *, picture: bool, explain: bool
+        cls,
+        path: Path,
+        info: AudioInfo,
+        settings: Settings,
+        *,
+        picture: bool,
+        explain: bool,
+        more: dict[str, Any] | None = None,
     ) -> "Run":
         """Check the settings against the sound and return the run.
 
@@ -87,10 +98,13 @@ class Run:
             raise SettingsError(
                 f"{method.name} needs {method.needs}, which a file alone does not give"
             )
-        stems = stem_set(settings.stems)
+        question = question_of(settings)
+        for like in settings.like:
+            probe(like)  # refused here, in a sentence
+        stems = question.stems if question else stem_set(settings.stems)
         separator = make(
             settings.method,
-            settings.stems,
+            stems if question else settings.stems,
             seed=settings.seed,
             device=settings.device,
             **method_options(method, settings, explain),
@@ -108,7 +122,7 @@ class Run:
                 "choose a method that works on one (see 'unstir methods')"
             )
         format = choose_format(info, settings.format)
-        routed = Routed(separator, channel_groups, lfe_stem(stems, settings.lfe))
+        routed = Routed(separator, channel_groups, _lfe_stem(stems, settings, question))
         key = {
             "input": file_digest(path),
             "settings": {**dataclasses.asdict(settings), "picture": picture, "explain": explain},
@@ -116,6 +130,8 @@ class Run:
             "weights": weights_digest(method, settings.stems),
             "base_weights": "".join(weights_digest(base, settings.stems) for base in used[1:]),
         }
+        if settings.like:
+            key["like"] = [file_digest(Path(like)) for like in settings.like]
         if settings.score is not None:
             read_midi(settings.score)  # refused here rather than after the first reading
             key["score"] = file_digest(Path(settings.score))
@@ -125,7 +141,7 @@ class Run:
             *method_notes(method, separator, settings),
             *input_notes(info, channel_groups, method.min_channels, format),
         )
-        return cls(path, info, settings, picture, explain, routed, format, key, notes)
+        return cls(path, info, settings, picture, explain, routed, format, key, notes, more or {})
 
     def blocks(
         self, start: int, stop: int | None, repairs: list[str] | None = None
@@ -334,4 +350,13 @@ class Run:
                 "container": self.format.container,
                 "sample_format": self.format.subtype,
             },
+            **self.more,
         }
+
+
+def _lfe_stem(stems: tuple[str, ...], settings: Settings, question: Question | None) -> str | None:
+    """Return the stem that the LFE goes to; of a question, the one that keeps what is left."""
+    found = lfe_stem(stems, settings.lfe)
+    if found is None or question is None:
+        return found
+    return stems[0] if question.is_negated else stems[-1]

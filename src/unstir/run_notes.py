@@ -10,7 +10,7 @@ from unstir.deliver import Format
 from unstir.errors import SettingsError
 from unstir.journal import file_digest
 from unstir.registry import Method, find, weights_of
-from unstir.settings import Settings
+from unstir.settings import Settings, question_of
 from unstir.types import Separator
 from unstir.weights import locate
 
@@ -32,6 +32,18 @@ def method_options(method: Method, settings: Settings, explain: bool) -> dict[st
                 f"--{name} came with the method {method.name}, and only the {only} takes it; "
                 f"leave it out or use --method {only}"
             )
+    question = question_of(settings)
+    if question:
+        if not method.asks:
+            raise SettingsError(
+                f"{method.name} takes no words; leave --method out, or use --method query"
+            )
+        given |= {
+            "queries": question.queries,
+            "likes": settings.like,
+            "is_negated": question.is_negated,
+            "words": settings.words,
+        }
     return given
 
 

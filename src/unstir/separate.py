@@ -113,6 +113,7 @@ def separate_file(
     overwrite: bool = False,
     picture: bool = False,
     explain: bool = False,
+    more: dict[str, Any] | None = None,
     listener: Listener = lambda event: None,
 ) -> Result:
     """Take a file apart into ``out_dir/name``: a file per stem and ``report.json``.
@@ -140,6 +141,8 @@ def separate_file(
     explain : bool
         Whether to draw ``provenance.png``, which evidence moved a hybrid's stems where: of the
         busiest minute at most.
+    more : dict, optional
+        Further entries of ``report.json``.
     listener : callable
         Told of progress, and of what the user should know.
 
@@ -161,7 +164,7 @@ def separate_file(
     path = Path(path)
     settings = settings or Settings()
     info = probe(path, stream=settings.stream, allow_truncated=settings.allow_truncated)
-    run = Run.plan(path, info, settings, picture=picture, explain=explain)
+    run = Run.plan(path, info, settings, picture=picture, explain=explain, more=more)
     folder = Path(out_dir) / (name or path.stem or path.name)
     workspace = Workspace.beside(folder)
     if folder.exists():

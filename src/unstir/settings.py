@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from unstir.channels import Linking
 from unstir.errors import SettingsError, UnknownNameError
+from unstir.queries import REST, TARGET, Question, parse
 
 DEFAULT_METHODS = {"film": "compact-film", "song": "classical"}  # the best that ships, by stem set
 DEFAULT_BASES = {"film": "compact-film", "song": "classical"}  # of the hybrid, likewise
+QUERY_METHOD = "query"  # what answers to words
 FORMATS = ("source", "pcm16", "pcm24", "float32", "flac")
 
 
@@ -49,6 +51,12 @@ class Settings:
     score : str or None
         Of ``nmf``: a MIDI file with the notes of the music, laid on the recording where their
         timing differs.
+    query : str
+        Words for what is wanted, as `unstir.queries.parse` takes them; then the stems are theirs.
+    like : tuple of str
+        Recordings of what is wanted, instead of words.
+    words : {"small", "large"}
+        Which encoder reads the words; the large one is an optional package.
     """
 
     method: str = ""
@@ -67,10 +75,32 @@ class Settings:
     base: str = ""
     leakage: float = 0.0
     score: str | None = None
+    query: str = ""
+    like: tuple[str, ...] = ()
+    words: str = "small"
 
     def __post_init__(self) -> None:
+        if not self.method and (self.query or self.like):
+            object.__setattr__(self, "method", QUERY_METHOD)
         if not self.method:
             object.__setattr__(self, "method", default_method(self.stems))
+
+
+def question_of(settings: Settings) -> Question | None:
+    """Return what is asked for in words or by recordings, or None where a stem set is.
+
+    Raises
+    ------
+    SettingsError
+        If it is asked for in both ways, or the words are none.
+    """
+    if settings.like and settings.query:
+        raise SettingsError("words and --like came; ask by one of them")
+    if settings.words not in ("small", "large"):
+        raise SettingsError(f"--words {settings.words} came; small or large is allowed")
+    if settings.like:
+        return Question((), False, (TARGET, REST))
+    return parse(settings.query) if settings.query else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,3 +89,15 @@ def test_another_package_can_bring_a_method(tmp_path, monkeypatch) -> None:
             methods()
     finally:
         _registered.cache_clear()
+
+
+def test_words_behind_a_method_say_what_the_stems_hold() -> None:
+    song = make('query:"not the singing"', "song", model="random:query")
+    assert (song.queries, song.is_negated) == (("the singing",), True)  # type: ignore[attr-defined]
+    film = make('query:"talking; a song; noises"', "film", model="random:query")
+    assert film.queries == ("talking", "a song", "noises")  # type: ignore[attr-defined]
+
+
+def test_everything_but_a_sound_gives_two_stems() -> None:
+    with pytest.raises(SettingsError, match="gives two stems"):
+        make('query:"not the music"', "film", model="random:query")

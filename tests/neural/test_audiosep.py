@@ -76,7 +76,7 @@ def test_no_cell_is_amplified() -> None:
     net = small_net()
     net.base.get_submodule("after_conv").bias.data[:] = 20.0  # the mask at its upper end
     magnitude = noise(1, 129, 9).abs()
-    mask = net.base(magnitude, net._shifts(query(1)))
+    mask = net.base(magnitude, net.shifts(query(1)))
     assert 0.99 < mask.abs().max() < 1 + 1e-6
     assert mask[:, -1].abs().max() == 0
 

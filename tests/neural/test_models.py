@@ -204,6 +204,12 @@ def test_a_name_that_no_method_wants_is_refused(name: str, small: Path) -> None:
         add_file(name, small)
 
 
+def test_a_clap_model_belongs_to_audiosep_alone(small: Path, store: Path) -> None:
+    with pytest.raises(SettingsError, match="--clap came with mrx, and only audiosep takes it"):
+        add_file("mrx", small, clap=small.parent)
+    assert not store.exists()
+
+
 def test_removing_makes_the_method_need_weights_again(small: Path, store: Path) -> None:
     add_file("mrx", small)
     remove("mrx")

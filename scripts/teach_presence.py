@@ -1,0 +1,123 @@
+"""Teach the net that is asked when a sound is there: its last layer again, on as much that is not.
+
+    python scripts/teach_presence.py RUN --pack PACK
+
+In training nine questions in ten are for something that plays, so that the layer learns to say yes.
+Here every scene is asked for one of its sounds and for one that it does not hold. The weights in
+RUN/best.pt are replaced; what chooses is printed for the layer before and after.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unstir.finding import found_in
+from unstir.neural.captions import HELD_OUT, classes, classes_of, draw_caption
+from unstir.neural.pack import Pack
+from unstir.neural.planes import planes, stft
+from unstir.neural.query_net import QueryNet
+from unstir.neural.query_scenes import QueryRecipe
+from unstir.neural.query_train import sounding, two_sources
+from unstir.neural.text import encode
+from unstir.neural.train import TrainConfig, build
+
+N_SAMPLES = 2**17 - 512
+STEPS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 400, 128, 2e-3, 0.1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="folder of the training run")
+    parser.add_argument("--pack", type=Path, required=True, help="what it was trained on")
+    parser.add_argument("--scenes", type=int, default=1200, help="to train on")
+    options = parser.parse_args()
+
+    torch.set_flush_denormal(True)
+    config = json.loads(torch.load(options.run / "last.pt", weights_only=True)["config"])
+    config["net_config"] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in config["net_config"].items()
+    }
+    net = build(TrainConfig(**config)).eval()
+    assert isinstance(net, QueryNet)
+    best = torch.load(options.run / "best.pt", weights_only=True)
+    net.load_state_dict(best["net"])
+    pack = Pack(options.pack)
+    rows, truth = seen_by(net, pack, "train", options.scenes)
+    chosen, _ = seen_by(net, pack, "choose", options.scenes // 6)
+    print("before:", judged(net.presence, chosen))
+
+    torch.manual_seed(0)
+    optimizer = torch.optim.AdamW(
+        net.presence.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY
+    )
+    for step in range(STEPS):
+        optimizer.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / STEPS)
+        some = torch.randint(len(rows), (BATCH,))
+        said = net.presence(rows[some].float())[..., 0]
+        loss = nn.functional.binary_cross_entropy_with_logits(said, truth[some])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    print("after: ", judged(net.presence, chosen))
+    torch.save({**best, "net": net.state_dict()}, options.run / "best.pt")
+
+
+def seen_by(net: QueryNet, pack: Pack, split: str, n: int) -> tuple[Tensor, Tensor]:
+    """Return what the layer sees of scenes, and when what was asked for is to be heard.
+
+    Two rows a scene, of a sound that it holds and of one that it does not: float16 of shape
+    (2 * scenes, frames, units), and float32 of shape (2 * scenes, frames).
+    """
+    is_training = split == "train"
+    recipe = QueryRecipe(pack, split, film=0.15 if is_training else 0.0, absent=0.0)
+    clips = {clip.path: clip for clip in pack.clips}
+    kept: list[Tensor] = []
+    hook = net.presence.register_forward_pre_hook(lambda _, given: kept.append(given[0]))
+    found, truth = [], []
+    for number in range(n):
+        rng = np.random.default_rng([5, int(is_training), number])
+        asked = recipe.draw(rng, N_SAMPLES, full=not is_training and number % 2 == 0)
+        stems = (*asked.scene.speech, *asked.scene.music, *asked.scene.effects)
+        heard = {name for bus in stems for piece in bus.pieces for name in classes_of(piece.clip)}
+        others = [name for name in classes() if name not in heard and name not in HELD_OUT]
+        other = others[int(rng.integers(len(others)))]
+        words = [asked.caption, draw_caption(rng, other)]
+        vectors = torch.from_numpy(encode(words if is_training else [asked.sounds[0], other]))
+        if is_training:
+            noise = torch.from_numpy(rng.normal(size=vectors.shape).astype(np.float32))
+            vectors = vectors + 0.4 * float(rng.random()) * nn.functional.normalize(noise, dim=1)
+        sources = two_sources(asked, pack, clips)
+        mixture = sources.sum(dim=0)[None]
+        with torch.inference_mode():
+            seen = planes(stft(mixture, net.bands.n_fft, net.bands.hop_length), net.bands)
+            with torch.autocast("cpu", torch.bfloat16):
+                net.logits(seen, nn.functional.normalize(vectors, dim=1)[None])
+        found.append(kept.pop().half())
+        when = sounding(sources)
+        truth.append(torch.stack([when, torch.zeros_like(when)]))
+    hook.remove()
+    return torch.cat(found).clone(), torch.cat(truth)
+
+
+def judged(layer: nn.Module, rows: Tensor) -> str:
+    """Return how well the layer tells what is there from what is not, scene by scene."""
+    with torch.inference_mode():
+        curves = torch.sigmoid(layer(rows.float())[..., 0]).numpy()
+    scores = np.array([found_in("", curve).score for curve in curves]).reshape(-1, 2)
+    order = np.mean(scores[:, :1] > scores[None, :, 1])
+    right = np.mean(scores[:, 0] > 0.5), np.mean(scores[:, 1] <= 0.5)
+    edges = np.linspace(0.1, 0.9, 81)
+    level = [(np.mean(scores[:, 0] > e) + np.mean(scores[:, 1] <= e)) / 2 for e in edges]
+    return (
+        f"area under ROC {order:.3f}, at 0.5 {right[0]:.2f} there and {right[1]:.2f} absent, best "
+        f"at {edges[int(np.argmax(level))]:.2f}: {max(level):.2f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
