@@ -20,8 +20,9 @@ from unstir.errors import SettingsError
 from unstir.neural.audiosep import ResUNet30, ResUNet30Config
 from unstir.neural.checkpoint import Model, random_model
 from unstir.neural.clap import ClapText, clap_folder
+from unstir.neural.device import choose_precision, resolve
 from unstir.neural.frames import linked_magnitude, render, stft
-from unstir.neural.query import Asking, QuerySeparator, Words
+from unstir.neural.query import Asking, Words, queries_for
 from unstir.neural.separator import Leveled, gain_to_level_db, open_model
 from unstir.streaming import AtRate
 from unstir.types import Mixture, State, Stems
@@ -90,11 +91,11 @@ class AudioSepSeparator:
                 "audiosep is asked in words alone, which CLAP reads; leave out --like and --words, "
                 "or use --method query"
             )
-        # What can be asked, and where a net can run, is the same for both methods.
-        taken = QuerySeparator(self.stems, self.model, self.queries, (), self.is_negated,
-                               device=self.device, precision=self.precision)  # fmt: skip
-        for name in ("queries", "device", "precision"):
-            object.__setattr__(self, name, getattr(taken, name))
+        device = resolve(self.device)
+        object.__setattr__(self, "device", str(device))
+        object.__setattr__(self, "precision", choose_precision(device, self.precision))
+        queries = queries_for(self.stems, self.queries, is_negated=self.is_negated)
+        object.__setattr__(self, "queries", queries)
 
     def survey(self, blocks: Iterable[Mixture], /) -> State:
         """Return the one gain that brings the recording to the nets' level, as ``"gain_db"``.
@@ -116,8 +117,9 @@ class AudioSepSeparator:
             return {name: np.zeros_like(mix.waveform) for name in self.stems}
         model = self._opened()
         gain_db = float((self.survey([mix]) if state is None else state)["gain_db"])
-        rest = self.is_negated or len(self.stems) > len(self.queries)
-        net = Asking(LinkedMasks(model.net), self.asked(), rest, is_negated=self.is_negated)
+        net = Asking(
+            LinkedMasks(model.net), self.asked(), len(self.stems), is_negated=self.is_negated
+        )
         asking = replace(model, net=net, sources=self.stems)
         leveled = Leveled(self.stems, asking, gain_db, self.model, self.device, self.precision)
         return AtRate(leveled, model.sample_rate).separate(mix)

@@ -293,6 +293,25 @@ def planes(cells: Tensor, bands: Bands) -> Tensor:
     )
 
 
+def planes_of(waveform: Tensor, bands: Bands) -> Tensor:
+    """Return what a net sees of waveforms, always computed in float32.
+
+    Parameters
+    ----------
+    waveform : Tensor
+        float32, shape (batch, channels, samples); one or two channels.
+    bands : Bands
+        The grid.
+
+    Returns
+    -------
+    Tensor
+        As of `planes`, shape (batch, 5, frames, bands).
+    """
+    with torch.autocast(waveform.device.type, enabled=False):
+        return planes(stft(waveform, bands.n_fft, bands.hop_length), bands)
+
+
 @cache
 def _window(n_fft: int, device: torch.device) -> Tensor:
     with torch.inference_mode(False):  # kept for training, whoever asks first

@@ -16,8 +16,8 @@ from unstir.audio import open_audio
 from unstir.errors import AudioError, SettingsError
 from unstir.neural.checkpoint import Model
 from unstir.neural.device import choose_precision, inference, resolve
-from unstir.neural.planes import planes, stft
-from unstir.neural.query_net import QueryNet
+from unstir.neural.planes import planes_of
+from unstir.neural.query_net import QueryNet, n_presence_frames
 from unstir.neural.separator import Leveled, gain_to_level_db, open_model
 from unstir.neural.text import N_DIMENSIONS, TeacherEncoder, encode
 from unstir.streaming import AtRate
@@ -70,18 +70,8 @@ class QuerySeparator:
         device = resolve(self.device)
         object.__setattr__(self, "device", str(device))
         object.__setattr__(self, "precision", choose_precision(device, self.precision))
-        if not self.queries and not self.likes:
-            if self.stems != FILM:
-                raise SettingsError(
-                    f"nothing was asked for to give {', '.join(self.stems)}; give words for sounds"
-                )
-            object.__setattr__(self, "queries", FILM_QUERIES)
-        n_targets = 1 if self.likes or self.is_negated else len(self.queries)
-        if len(self.stems) - n_targets not in (0, 1) or len(self.stems) < 2:
-            raise SettingsError(
-                f"{n_targets} queries came for the stems {', '.join(self.stems)}; as many queries "
-                "as stems are wanted, or one less, and the last stem is what is left"
-            )
+        queries = queries_for(self.stems, self.queries, self.likes, is_negated=self.is_negated)
+        object.__setattr__(self, "queries", queries)
 
     def survey(self, blocks: Iterable[Mixture], /) -> State:
         """Return the one gain that brings the recording to the net's level, as ``"gain_db"``.
@@ -104,9 +94,7 @@ class QuerySeparator:
             return {name: np.zeros_like(mix.waveform) for name in self.stems}
         model = open_model(self.model, self.device)
         gain_db = float((self.survey([mix]) if state is None else state)["gain_db"])
-        n_queries = 1 if self.likes else len(self.queries)
-        net = Asking(model.net, self.asked(), len(self.stems) > n_queries or self.is_negated,
-                      is_negated=self.is_negated)  # fmt: skip
+        net = Asking(model.net, self.asked(), len(self.stems), is_negated=self.is_negated)
         asking = replace(model, net=net, sources=self.stems)
         leveled = Leveled(self.stems, asking, gain_db, self.model, self.device, self.precision)
         return AtRate(leveled, model.sample_rate).separate(mix)
@@ -129,39 +117,79 @@ class QuerySeparator:
         Returns
         -------
         ndarray of float32 in [0, 1], shape (queries, frames)
-            A frame every `unstir.neural.query_net.FRAME` samples.
+            A frame every `unstir.neural.query_net.FRAME` samples. In silence nothing sounds.
         """
         net = _query_net(open_model(self.model, self.device))
+        asked = self.asked()
+        if not mix.waveform.any():
+            return np.zeros((len(asked), n_presence_frames(mix.n_samples)), np.float32)
         place = torch.device(self.device)
         leveled = (mix.waveform * np.float64(10 ** (gain_db / 20))).astype(np.float32)
         with inference(place, self.precision):
-            sounds = net.when(
-                torch.from_numpy(leveled)[None].to(place), self.asked().to(place)[None]
-            )[0]
+            sounds = net.when(torch.from_numpy(leveled)[None].to(place), asked.to(place)[None])[0]
         found: NDArray[np.float32] = sounds.cpu().numpy()
         return found
 
 
-class Asking(nn.Module):
-    """The net with its question, as one that takes a mixture alone.
+def queries_for(
+    stems: tuple[str, ...],
+    queries: tuple[str, ...],
+    likes: tuple[str, ...] = (),
+    *,
+    is_negated: bool,
+) -> tuple[str, ...]:
+    """Return the queries that give the stems: those that came, or without any the film's.
 
     Parameters
     ----------
-    net : QueryNet
-        The net.
+    stems, queries, likes, is_negated
+        As in `QuerySeparator`.
+
+    Raises
+    ------
+    SettingsError
+        If nothing asks for stems other than the film's, or the numbers do not fit.
+
+    Examples
+    --------
+    >>> queries_for(("speech", "music", "effects"), (), is_negated=False)
+    ('speech', 'music', 'sound effects')
+    """
+    if not queries and not likes:
+        if stems != FILM:
+            raise SettingsError(
+                f"nothing was asked for to give {', '.join(stems)}; give words for sounds"
+            )
+        queries = FILM_QUERIES
+    n_targets = 1 if likes or is_negated else len(queries)
+    if len(stems) - n_targets not in (0, 1) or len(stems) < 2:
+        raise SettingsError(
+            f"{n_targets} queries came for the stems {', '.join(stems)}; as many queries as stems "
+            "are wanted, or one less, and the last stem is what is left"
+        )
+    return queries
+
+
+class Asking(nn.Module):
+    """The net with its questions, as one that takes a mixture alone.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Takes a mixture, questions and ``rest``, as `QueryNet.forward` does.
     asked : Tensor
-        Its question, shape (queries, 384).
-    rest : bool
-        Whether anything is left, as `QueryNet.forward` takes it.
+        The questions, shape (queries, size of an embedding).
+    n_stems : int
+        How many stems are wanted: where there are more than questions, the last is what is left.
     is_negated : bool
         Whether all that is not asked for comes first, and the sum of what is second.
     """
 
-    def __init__(self, net: nn.Module, asked: Tensor, rest: bool, *, is_negated: bool) -> None:
+    def __init__(self, net: nn.Module, asked: Tensor, n_stems: int, *, is_negated: bool) -> None:
         super().__init__()
         self.net = net
         self.asked = asked
-        self.rest = rest
+        self.rest = is_negated or n_stems > len(asked)
         self.is_negated = is_negated
 
     def forward(self, mixture: Tensor) -> Tensor:
@@ -189,7 +217,7 @@ def wordless(model: str, mix: Mixture) -> Waveform:
     stems = ("target", "residual")
     device = str(resolve("auto"))
     opened = open_model(model, device)
-    net = Asking(opened.net, torch.zeros(1, N_DIMENSIONS), True, is_negated=False)
+    net = Asking(opened.net, torch.zeros(1, N_DIMENSIONS), len(stems), is_negated=False)
     asking = replace(opened, net=net, sources=stems)
     gain_db = gain_to_level_db([mix])
     return Leveled(stems, asking, gain_db, model, device, "fp32").separate(mix)[stems[0]]
@@ -249,8 +277,7 @@ def hear_mixture(net: QueryNet, mix: Mixture, device: str) -> Tensor:
     gain = np.float64(10 ** (gain_to_level_db([mix]) / 20))
     leveled = torch.from_numpy((mix.waveform * gain).astype(np.float32))
     with inference(place, "fp32"):
-        cells = stft(leveled[None].to(place), net.bands.n_fft, net.bands.hop_length)
-        return net.hear(planes(cells, net.bands))[0].cpu().clone()
+        return net.hear(planes_of(leveled[None].to(place), net.bands))[0].cpu().clone()
 
 
 def _loudest(path: str) -> Waveform:

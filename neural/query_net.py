@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from unstir.neural.compact import Compact, CompactConfig
-from unstir.neural.planes import planes, separate, stft
+from unstir.neural.planes import planes_of, separate
 
 SAMPLE_RATE = 44100
 SOURCES = ("target",)  # and what is left
 N_PARTS = 8  # of the spectrum, each pooled apart
 AT_ONCE = 2  # questions
-FRAME = 4 * 512  # samples between two frames of the presence
+HOP = 512  # samples between two frames of the planes
+FRAME = 4 * HOP  # samples between two frames of the presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +203,17 @@ class QueryNet(nn.Module):
         Tensor
             float32 in [0, 1], shape (batch, queries, frames), a frame every `FRAME` samples.
         """
-        cells = stft(mixture, self.bands.n_fft, self.bands.hop_length)
-        with torch.autocast(mixture.device.type, enabled=False):
-            seen = planes(cells, self.bands)
-        _, presence = self.logits(seen, asked)
+        _, presence = self.logits(planes_of(mixture, self.bands), asked)
         return torch.sigmoid(presence.float())
+
+
+def n_presence_frames(n_samples: int) -> int:
+    """Return how many frames `QueryNet.when` gives of a waveform.
+
+    Examples
+    --------
+    >>> n_presence_frames(1), n_presence_frames(10 * FRAME)
+    (1, 11)
+    """
+    n_frames = 1 + -(-n_samples // HOP)  # of the planes
+    return -(-n_frames // 4)

@@ -50,6 +50,13 @@ class Asked:
     example: str
     sounds: tuple[str, ...]
 
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Classes that nothing in the scene belongs to, but for those of `HELD_OUT`."""
+        buses = (*self.scene.speech, *self.scene.music, *self.scene.effects)
+        heard = {name for bus in buses for piece in bus.pieces for name in classes_of(piece.clip)}
+        return tuple(name for name in classes() if name not in heard and name not in HELD_OUT)
+
 
 @dataclass(frozen=True)
 class QueryRecipe:
@@ -227,11 +234,3 @@ class QueryRecipe:
             return 0
         places = [int(place) for place in rng.integers(0, clip.n_samples - n, 3)]
         return max(places, key=lambda place: float(np.sum(self.pack.read(clip, place, n) ** 2)))
-
-
-def names_heard(pack: Pack, split: str) -> tuple[str, ...]:
-    """Return the classes that a split holds recordings of, wide ones first."""
-    found = {name for clip in pack.select(split, *KINDS) for name in classes_of(clip.path)} - set(
-        HELD_OUT
-    )
-    return tuple(name for name in classes() if name in found)

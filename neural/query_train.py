@@ -13,9 +13,9 @@ from unstir.neural.batches import TrainConfig
 from unstir.neural.captions import classes
 from unstir.neural.losses import FLOOR
 from unstir.neural.pack import Pack
-from unstir.neural.planes import Bands, Sums, observe, planes, stft
+from unstir.neural.planes import Bands, Sums, observe, planes_of
 from unstir.neural.plans import Bus, Piece, Scene
-from unstir.neural.query_net import FRAME, QueryNet
+from unstir.neural.query_net import FRAME, QueryNet, n_presence_frames
 from unstir.neural.query_scenes import Asked, QueryRecipe
 from unstir.neural.render import render
 from unstir.neural.scenes import _tilt
@@ -95,7 +95,7 @@ class QueryBatches(torch.utils.data.Dataset[Any]):
         # One recording cannot ask for all that the music or the effects of a film are.
         by_ear = torch.tensor(dice > 1 - BY_EAR and asked.target == 0)
         example = _example(rng, asked, self.pack, self._clips)
-        heard = planes(stft(example[None], self.bands.n_fft, self.bands.hop_length), self.bands)[0]
+        heard = planes_of(example[None], self.bands)[0]
         number = torch.tensor(self._numbers[asked.sounds[0]])
         return seen, sums, words, by_ear, heard, number, sounding(sources)
 
@@ -122,7 +122,7 @@ def sounding(sources: Tensor) -> Tensor:
         sounds within 20 dB, else 0; float32 of shape (frames,).
     """
     n = sources.shape[-1]
-    n_frames = -(-(1 + -(-n // 512)) // 4)  # as the net's core counts them
+    n_frames = n_presence_frames(n)
     padded = nn.functional.pad(sources, (FRAME // 2, n_frames * FRAME - n))
     frames = padded[..., : n_frames * FRAME].reshape(2, -1, n_frames, FRAME)
     target, rest = frames.square().mean(dim=(1, 3))

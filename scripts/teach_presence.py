@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from unstir.finding import found_in
-from unstir.neural.captions import HELD_OUT, classes, classes_of, draw_caption
+from unstir.neural.captions import draw_caption
 from unstir.neural.pack import Pack
-from unstir.neural.planes import planes, stft
+from unstir.neural.planes import planes_of
 from unstir.neural.query_net import QueryNet
 from unstir.neural.query_scenes import QueryRecipe
 from unstir.neural.query_train import sounding, two_sources
@@ -82,9 +82,7 @@ def seen_by(net: QueryNet, pack: Pack, split: str, n: int) -> tuple[Tensor, Tens
     for number in range(n):
         rng = np.random.default_rng([5, int(is_training), number])
         asked = recipe.draw(rng, N_SAMPLES, full=not is_training and number % 2 == 0)
-        stems = (*asked.scene.speech, *asked.scene.music, *asked.scene.effects)
-        heard = {name for bus in stems for piece in bus.pieces for name in classes_of(piece.clip)}
-        others = [name for name in classes() if name not in heard and name not in HELD_OUT]
+        others = asked.absent
         other = others[int(rng.integers(len(others)))]
         words = [asked.caption, draw_caption(rng, other)]
         vectors = torch.from_numpy(encode(words if is_training else [asked.sounds[0], other]))
@@ -94,7 +92,7 @@ def seen_by(net: QueryNet, pack: Pack, split: str, n: int) -> tuple[Tensor, Tens
         sources = two_sources(asked, pack, clips)
         mixture = sources.sum(dim=0)[None]
         with torch.inference_mode():
-            seen = planes(stft(mixture, net.bands.n_fft, net.bands.hop_length), net.bands)
+            seen = planes_of(mixture, net.bands)
             with torch.autocast("cpu", torch.bfloat16):
                 net.logits(seen, nn.functional.normalize(vectors, dim=1)[None])
         found.append(kept.pop().half())

@@ -24,7 +24,7 @@ def write_fcp7(session: Session, path: Path) -> None:
     SettingsError
         If a path holds what no project file can.
     """
-    n_frames = max(1, int(session.n_samples * session.fps // session.sample_rate))
+    n_frames = session.n_whole_frames
     root = Element("xmeml", {"version": "5"})
     sequence = add(root, "sequence", id="sequence-1")
     add(sequence, "name", session.name)
@@ -76,8 +76,7 @@ def _add_clip(
     _add_rate(item, session)
     for tag, value in (("start", 0), ("end", n_frames), ("in", first), ("out", first + n_frames)):
         add(item, tag, value)
-    is_film = session.film is not None and session.film.file == clip.file
-    name = "file-film" if is_film else f"file-{i + 1}"
+    name = "file-film" if session.is_film(clip) else f"file-{i + 1}"
     file = add(item, "file", id=name)
     if name not in described:
         described.add(name)
@@ -119,7 +118,7 @@ def _add_film(video: Element, session: Session, film: Film, described: set[str])
     form = add(add(media, "video"), "samplecharacteristics")
     add(form, "width", film.pictures.width)
     add(form, "height", film.pictures.height)
-    if session.original is not None and session.original.file == film.file:
+    if session.original is not None and session.is_film(session.original):
         audio = add(media, "audio")
         add(add(audio, "samplecharacteristics"), "samplerate", session.sample_rate)
         add(audio, "channelcount", session.n_channels)

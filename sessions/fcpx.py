@@ -36,7 +36,7 @@ def write_fcpx(session: Session, path: Path) -> None:
     resources = add(root, "resources")
     _add_resources(resources, session)
     event = add(add(root, "library"), "event", name=session.name)
-    n_frames = max(1, int(session.n_samples * session.fps // session.sample_rate))
+    n_frames = session.n_whole_frames
     start = session.start_frame / session.fps
     sequence = add(
         add(event, "project", name=session.name),
@@ -62,7 +62,7 @@ def write_fcpx(session: Session, path: Path) -> None:
         host = add(spine, "gap", name="Gap")
         _place(host, offset=start, start=begin, duration=n_frames / session.fps)
     for i, clip in enumerate(session.clips, 1):
-        ref = "film" if _is_film(session, clip) else f"r{i}"
+        ref = "film" if session.is_film(clip) else f"r{i}"
         child = add(host, "asset-clip", ref=ref, name=clip.name, lane=-i)
         _place(
             child,
@@ -97,11 +97,11 @@ def _add_resources(resources: Element, session: Session) -> None:
         asset.set("duration", seconds(n_frames / session.fps))
         for key, value in (("hasVideo", "1"), ("format", "r0"), ("videoSources", "1")):
             asset.set(key, value)
-        if any(_is_film(session, clip) for clip in session.clips):
+        if any(session.is_film(clip) for clip in session.clips):
             _describe_sound(asset, session)
         add(asset, "media-rep", kind="original-media", src=url(session.film.file, host=""))
     for i, clip in enumerate(session.clips, 1):
-        if _is_film(session, clip):
+        if session.is_film(clip):
             continue
         asset = add(resources, "asset", id=f"r{i}", name=clip.name)
         asset.set("start", seconds(_begins(session, clip)))
@@ -121,13 +121,9 @@ def _describe_sound(asset: Element, session: Session) -> None:
         asset.set(key, str(number))
 
 
-def _is_film(session: Session, clip: Clip) -> bool:
-    return session.film is not None and session.film.file == clip.file
-
-
 def _begins(session: Session, clip: Clip) -> Fraction:
     """Return the time of day of a file's first sample, which programs read from its stamp."""
-    if not session.is_stamped or _is_film(session, clip):
+    if not session.is_stamped or session.is_film(clip):
         return Fraction(0)
     return Fraction(max(0, session.start - clip.first_sample), session.sample_rate)
 

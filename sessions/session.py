@@ -153,6 +153,11 @@ class Session:
         return -int(-self.n_samples * self.fps // self.sample_rate)
 
     @property
+    def n_whole_frames(self) -> int:
+        """Frames that the sound fills, but at least one."""
+        return max(1, int(self.n_samples * self.fps // self.sample_rate))
+
+    @property
     def picture_frames(self) -> tuple[int, int]:
         """Frame of the film with which the timeline begins, and how many of it lie there."""
         if self.film is None:
@@ -176,9 +181,13 @@ class Session:
         """Return the frame that is nearest to a sample."""
         return round(sample * self.fps / self.sample_rate)
 
+    def is_film(self, clip: Clip) -> bool:
+        """Return whether a clip's sound lies in the film's file."""
+        return self.film is not None and clip.file == self.film.file
+
     def first_s(self, clip: Clip) -> Fraction:
         """Return the second of a clip's file with which the session begins."""
-        if self.film is not None and clip.file == self.film.file:
+        if self.film is not None and self.is_film(clip):
             return Fraction(self.film.first_s).limit_denominator(10**6)
         return Fraction(clip.first_sample, self.sample_rate)
 

@@ -1,16 +1,19 @@
 """``unstir extract`` and ``unstir find``: a sound asked for in words, taken out or looked for."""
 
 import argparse
+import contextlib
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unstir.cli_separate import _time, add_reading
-from unstir.errors import SettingsError
+from unstir.cli_separate import add_reading, add_stretch, check_stretch
+from unstir.errors import SettingsError, UnstirError
 from unstir.settings import FORMATS, Settings
 
 if TYPE_CHECKING:
+    from unstir.console import Reporter
     from unstir.finding import Found
 
 EXTRACT_EXAMPLES = """\
@@ -89,8 +92,7 @@ def _add_asking(parser: argparse.ArgumentParser) -> None:
     words = "small: the encoder that is always there; large: all-MiniLM-L6-v2, an optional package"
     add("--words", metavar="ENCODER", default="small", help=words)
     add("--strict", action="store_true", help="end with 3 if a sound is not heard")
-    add("--from", metavar="T", dest="from_s", type=_time, help="start, as 90, 1:30 or 0:01:30.5")
-    add("--to", metavar="T", dest="to_s", type=_time, help="end, likewise")
+    add_stretch(parser)
     add("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     add_reading(parser)
     how = parser.add_mutually_exclusive_group()
@@ -99,8 +101,7 @@ def _add_asking(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    if options.to_s is not None and options.to_s <= (options.from_s or 0):
-        raise SettingsError("--to lies before --from; give an end after the start")
+    check_stretch(options)
     fields = {field.name for field in dataclasses.fields(Settings)} & vars(options).keys()
     given = {name: getattr(options, name) for name in fields}
     given["like"] = tuple(options.like)
@@ -113,11 +114,10 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _extract(options: argparse.Namespace) -> int:
-    from unstir.console import reporter
     from unstir.extracting import extract
 
-    settings = _settings(options)
-    with reporter(quiet=options.quiet, as_json=options.json) as report:
+    with _reporting(options) as report:
+        settings = _settings(options)
         with report.file(options.input) as listener:
             done = extract(
                 options.input,
@@ -136,22 +136,32 @@ def _extract(options: argparse.Namespace) -> int:
 
 
 def _find(options: argparse.Namespace) -> int:
-    from unstir.console import reporter
     from unstir.finding import listen_for
     from unstir.sighting import check_markers, write_markers
 
-    if options.out is not None:
-        check_markers(options.out, overwrite=options.overwrite)
-    settings = _settings(options)
-    with (
-        reporter(quiet=options.quiet, as_json=options.json) as report,
-        report.file(options.input) as listener,
-    ):
-        found = listen_for(options.input, settings, listener=listener)
-    _tell(found, options)
-    if options.out is not None:
-        write_markers(found, options.out)
+    with _reporting(options) as report:
+        if options.out is not None:
+            check_markers(options.out, overwrite=options.overwrite)
+        settings = _settings(options)
+        with report.file(options.input) as listener:
+            found = listen_for(options.input, settings, listener=listener)
+        _tell(found, options)
+        if options.out is not None:
+            write_markers(found, options.out)
     return 3 if options.strict and not all(one.is_heard for one in found) else 0
+
+
+@contextlib.contextmanager
+def _reporting(options: argparse.Namespace) -> Iterator["Reporter"]:
+    """Give a reporter, which tells scripts of a refusal before people read it on stderr."""
+    from unstir.console import reporter
+
+    with reporter(quiet=options.quiet, as_json=options.json) as report:
+        try:
+            yield report
+        except UnstirError as error:
+            report.error(options.input, error)
+            raise
 
 
 def _tell(found: "tuple[Found, ...]", options: argparse.Namespace) -> None:

@@ -96,13 +96,12 @@ def add_separate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="effects, music, or each (taken apart too); a song's goes to the accompaniment "
         "(default: %(default)s)",
     )
-    add("--from", metavar="T", dest="from_s", type=_time, help="start, as 90, 1:30 or 0:01:30.5")
-    add("--to", metavar="T", dest="to_s", type=_time, help="end, likewise")
+    add_stretch(parser)
     add(
         "--preview",
         metavar="T",
         dest="preview_s",
-        type=_time,
+        type=time_of,
         help="only the loudest, busiest passage of that length, e.g. 15s",
     )
     add("--device", default="auto", help="auto, cpu; for nets also cuda (default: %(default)s)")
@@ -179,6 +178,29 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_stretch(parser: argparse.ArgumentParser) -> None:
+    """Add between which times a file is read; `check_stretch` checks them."""
+    add = parser.add_argument
+    add("--from", metavar="T", dest="from_s", type=time_of, help="start, as 90, 1:30 or 0:01:30.5")
+    add("--to", metavar="T", dest="to_s", type=time_of, help="end, likewise")
+
+
+def check_stretch(options: argparse.Namespace) -> None:
+    """Refuse an end that does not lie after the start.
+
+    Raises
+    ------
+    SettingsError
+        With what to do.
+    """
+    if options.to_s is None:
+        return
+    if options.to_s <= 0:
+        raise SettingsError(f"--to {options.to_s:g} came; a time above 0 is wanted")
+    if options.to_s <= (options.from_s or 0):
+        raise SettingsError("--to lies before --from; give an end after the start")
+
+
 def _separate(options: argparse.Namespace) -> int:
     from unstir.console import reporter
     from unstir.separate import separate_file
@@ -188,12 +210,9 @@ def _separate(options: argparse.Namespace) -> int:
     formats = options.session.split(",") if options.session else []
     if formats:
         check_formats(formats)
-    for name in ("from_s", "to_s", "preview_s"):
-        value = getattr(options, name)
-        if value is not None and name != "from_s" and value <= 0:
-            raise SettingsError(f"--{name[:-2]} {value:g} came; a time above 0 is wanted")
-    if options.to_s is not None and options.to_s <= (options.from_s or 0):
-        raise SettingsError("--to lies before --from; give an end after the start")
+    check_stretch(options)
+    if options.preview_s is not None and options.preview_s <= 0:
+        raise SettingsError(f"--preview {options.preview_s:g} came; a time above 0 is wanted")
     settings = Settings(
         **{
             field.name: getattr(options, field.name)
@@ -257,8 +276,19 @@ def result_names(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def _time(text: str) -> float:
-    """Return seconds from ``90``, ``15s``, ``1:30`` or ``0:01:30.5``."""
+def time_of(text: str) -> float:
+    """Return the seconds that a time on the command line means.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is no time.
+
+    Examples
+    --------
+    >>> [time_of(text) for text in ("90", "15s", "1:30", "0:01:30.5")]
+    [90.0, 15.0, 90.0, 90.5]
+    """
     match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)s?", text.strip())
     if not match:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; write 90, 15s, 1:30 or 0:01:30.5")

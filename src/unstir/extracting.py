@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from unstir.errors import SettingsError
 from unstir.finding import Found, listen_for
 from unstir.registry import find
+from unstir.run_notes import method_options
 from unstir.separate import Result, separate_file
-from unstir.settings import Listener, Note, Settings, question_of
+from unstir.settings import Listener, Note, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,7 @@ def extract(
     SettingsError
         If nothing was asked for; and as `unstir.separate.separate_file`, like the others.
     """
-    if question_of(settings) is None:
-        raise SettingsError("nothing was asked for; give words for a sound, or a recording of it")
-    if not find(settings.method).asks:
-        raise SettingsError(
-            f"{settings.method} takes no words; leave --method out, or use --method query"
-        )
+    method_options(find(settings.method), settings, explain=False)  # refuses before it listens
     found = listen_for(path, settings, listener=listener)
     extraction = Extraction(found, None)
     for one in found:

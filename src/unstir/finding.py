@@ -16,7 +16,9 @@ from unstir.neural.query import QuerySeparator
 from unstir.neural.query_net import FRAME
 from unstir.neural.separator import gain_to_level_db
 from unstir.queries import plain
-from unstir.registry import make
+from unstir.registry import find, make
+from unstir.run import check_any_read, stretch_of
+from unstir.run_notes import method_options
 from unstir.settings import QUERY_METHOD, Listener, Progress, Settings, question_of
 from unstir.streaming import survey_sample
 from unstir.types import Mixture, Waveform
@@ -93,10 +95,7 @@ def listen_for(
         QUERY_METHOD,
         question.stems,
         device=settings.device,
-        queries=question.queries,
-        likes=settings.like,
-        is_negated=question.is_negated,
-        words=settings.words,
+        **method_options(find(QUERY_METHOD), settings, explain=False),
     )
     assert isinstance(separator, QuerySeparator)
     separator.asked()
@@ -106,10 +105,7 @@ def listen_for(
     ) as reader:
         info = reader.info
     rate = info.sample_rate
-    start = round((settings.from_s or 0) * rate)
-    stop = None if settings.to_s is None else round(settings.to_s * rate)
-    total = info.n_samples or round((info.duration_s or 0) * rate)
-    length = max(0, (min(total, stop) if stop is not None else total) - start)
+    start, stop, n_expected = stretch_of(info, settings)
     done = 0
 
     def blocks(stage: str) -> Iterator[Waveform]:
@@ -121,16 +117,10 @@ def listen_for(
             for block in reader.blocks(BLOCK, start, stop):
                 yield block
                 done += block.shape[1]
-                listener(Progress(stage, done, length))
+                listener(Progress(stage, done, n_expected))
 
     sample = list(survey_sample(blocks("reading"), sample_rate=rate))
-    if not done:
-        end = "the end" if settings.to_s is None else f"{settings.to_s:g} s"
-        lasts = f", which lasts {info.n_samples / rate:.2f} s" if info.n_samples else ""
-        raise SettingsError(
-            f"nothing lies between {settings.from_s or 0:g} s and {end} of {path}{lasts}; choose "
-            "--from and --to inside it"
-        )
+    check_any_read(done, info, settings)
     parts = [g for g in groups(info.n_channels, info.layout) if g.role != "lfe"]
     gain_db = gain_to_level_db(sample)
     curves = np.concatenate(
@@ -228,8 +218,6 @@ def _heard(
     waveform, counting = window
     curves = [
         separator.when(Mixture(np.ascontiguousarray(waveform[list(part.channels)]), RATE), gain_db)
-        # Whatever a net makes of silence: nothing sounds in it.
-        * bool(waveform[list(part.channels)].any())
         for part in parts
     ]
     give_back()

@@ -46,6 +46,11 @@ class Question:
     is_negated: bool
     stems: tuple[str, ...]
 
+    @property
+    def unasked(self) -> str:
+        """The stem that keeps what no query names."""
+        return self.stems[0] if self.is_negated else self.stems[-1]
+
 
 def parse(words: str) -> Question:
     """Return what a user's words ask for.

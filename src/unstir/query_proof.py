@@ -19,7 +19,7 @@ from unstir.evaluate import bootstrap_interval, si_sdr_db, snr_db
 from unstir.finding import found_in
 from unstir.hybrid.controls import Oracle
 from unstir.journal import write_whole
-from unstir.neural.captions import HELD_OUT, classes, classes_of, other_captions
+from unstir.neural.captions import HELD_OUT, classes_of, other_captions
 from unstir.neural.pack import SAMPLE_RATE, Clip, Pack
 from unstir.neural.query import QuerySeparator, hear_mixture, wordless
 from unstir.neural.query_net import QueryNet
@@ -82,15 +82,13 @@ def cases(pack: Pack, *, held_out: bool, n: int) -> Iterator[Case]:
     for index in range(n):
         rng = np.random.default_rng([SEED, int(held_out), index])
         asked = recipe.draw(rng, int(DURATION_S * SAMPLE_RATE), full=True)
-        paths = [p.clip for bus in (*asked.scene.speech, *asked.scene.music) for p in bus.pieces]
-        heard = {name for path in paths for name in classes_of(path)}
-        names = [name for name in classes() if name not in heard and name not in HELD_OUT]
+        absent = asked.absent
         sources = two_sources(asked, pack, clips).numpy()
         yield Case(
             asked,
             asked.sounds[1],
-            names[int(rng.integers(len(names)))],
-            clips[paths[0]].family,
+            absent[int(rng.integers(len(absent)))],
+            clips[asked.scene.speech[0].pieces[0].clip].family,
             sources[0],
             np.asarray(sources.sum(axis=0), np.float32),
         )
@@ -253,7 +251,7 @@ def retrieval(model: str, pack: Pack) -> dict[str, Any]:
         names = classes_of(clip.path)
         if names and not set(names) & set(HELD_OUT):
             of_class[names[-1]].append(clip)
-    del of_class["sound effects"]
+    of_class.pop("sound effects", None)
     chosen = sorted(of_class, key=lambda name: -len(of_class[name]))[:N_NAMES]
     separator = QuerySeparator((*chosen, REST), model, tuple(chosen))
     net = open_model(model, separator.device).net

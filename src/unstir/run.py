@@ -18,7 +18,6 @@ from unstir.deliver import BLOCK, Format, check_fits, choose_format, write_repor
 from unstir.errors import AudioError, SettingsError
 from unstir.journal import Journal, Scratch, Workspace, advance, file_digest, free_bytes
 from unstir.midi import read_midi
-from unstir.queries import Question
 from unstir.registry import find, make, stem_set, weights_digest
 from unstir.run_notes import (
     config_of,
@@ -122,7 +121,10 @@ class Run:
                 "choose a method that works on one (see 'unstir methods')"
             )
         format = choose_format(info, settings.format)
-        routed = Routed(separator, channel_groups, _lfe_stem(stems, settings, question))
+        lfe = lfe_stem(stems, settings.lfe)
+        if question and lfe is not None:
+            lfe = question.unasked
+        routed = Routed(separator, channel_groups, lfe)
         key = {
             "input": file_digest(path),
             "settings": {**dataclasses.asdict(settings), "picture": picture, "explain": explain},
@@ -157,28 +159,16 @@ class Run:
     def prepare(self, listener: Listener) -> tuple[Journal, State | None]:
         """Read everything once, refuse what cannot be done, and learn."""
         settings, rate = self.settings, self.info.sample_rate
-        start = round((settings.from_s or 0) * rate)
-        stop = None if settings.to_s is None else round(settings.to_s * rate)
-        total = self.info.n_samples or round((self.info.duration_s or 0) * rate)
-        if stop is not None:
-            total = min(total, stop) if total else stop
+        start, stop, n_expected = stretch_of(self.info, settings)
 
         def progress(done: int) -> None:
-            listener(Progress("reading", done, max(0, total - start)))
+            listener(Progress("reading", done, n_expected))
 
         repairs: list[str] = []
         found = scan(
             self.blocks(start, stop, repairs), sample_rate=rate, start=start, progress=progress
         )
-        if not found.n_samples:
-            end = "the end" if settings.to_s is None else f"{settings.to_s:g} s"
-            lasts = (
-                f", which lasts {self.info.n_samples / rate:.2f} s" if self.info.n_samples else ""
-            )
-            raise SettingsError(
-                f"nothing lies between {settings.from_s or 0:g} s and {end} "
-                f"of {self.path}{lasts}; choose --from and --to inside it"
-            )
+        check_any_read(found.n_samples, self.info, settings)
         check_fits(self.format, found.peak, self.info)
         for text in repairs:
             listener(Note(text))
@@ -354,9 +344,41 @@ class Run:
         }
 
 
-def _lfe_stem(stems: tuple[str, ...], settings: Settings, question: Question | None) -> str | None:
-    """Return the stem that the LFE goes to; of a question, the one that keeps what is left."""
-    found = lfe_stem(stems, settings.lfe)
-    if found is None or question is None:
-        return found
-    return stems[0] if question.is_negated else stems[-1]
+def stretch_of(info: AudioInfo, settings: Settings) -> tuple[int, int | None, int]:
+    """Return which samples of a sound are wanted.
+
+    Returns
+    -------
+    start : int
+        The first.
+    stop : int or None
+        The one after the last; None for the end of the sound.
+    n_expected : int
+        How many that makes, by what the file says of its length; 0 where it says nothing and
+        neither do the settings.
+    """
+    rate = info.sample_rate
+    start = round((settings.from_s or 0) * rate)
+    stop = None if settings.to_s is None else round(settings.to_s * rate)
+    end = info.n_samples or round((info.duration_s or 0) * rate)
+    if stop is not None:
+        end = min(end, stop) if end else stop
+    return start, stop, max(0, end - start)
+
+
+def check_any_read(n_read: int, info: AudioInfo, settings: Settings) -> None:
+    """Refuse a stretch in which no sample was found.
+
+    Raises
+    ------
+    SettingsError
+        With the stretch and, where it is known, the length of the sound.
+    """
+    if n_read:
+        return
+    end = "the end" if settings.to_s is None else f"{settings.to_s:g} s"
+    lasts = f", which lasts {info.n_samples / info.sample_rate:.2f} s" if info.n_samples else ""
+    raise SettingsError(
+        f"nothing lies between {settings.from_s or 0:g} s and {end} of {info.path}{lasts}; "
+        "choose --from and --to inside it"
+    )

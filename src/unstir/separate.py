@@ -167,17 +167,12 @@ def separate_file(
     run = Run.plan(path, info, settings, picture=picture, explain=explain, more=more)
     folder = Path(out_dir) / (name or path.stem or path.name)
     workspace = Workspace.beside(folder)
-    if folder.exists():
-        reused = None if fresh or overwrite else _reuse(folder, run.key)
-        if reused is not None:
-            if workspace.folder.exists():
-                with workspace.locked():
-                    workspace.clear()
-            return reused
-        if not overwrite:
-            raise SettingsError(
-                f"{folder} exists and holds something else; use --overwrite or another -o"
-            )
+    reused = _older(folder, run.key, fresh=fresh, overwrite=overwrite)
+    if reused is not None:
+        if workspace.folder.exists():
+            with workspace.locked():
+                workspace.clear()
+        return reused
     journal = None if fresh else workspace.load(run.key)
     state: State | None = None
     if journal is None:
@@ -187,6 +182,10 @@ def separate_file(
     for text in run.notes:
         listener(Note(text))
     with workspace.locked():
+        # Another run may have ended since: its result is not replaced unasked either.
+        reused = _older(folder, run.key, fresh=fresh, overwrite=overwrite)
+        if reused is not None:
+            return reused
         kept = None if fresh else workspace.load(run.key)
         if kept is None:
             workspace.clear()
@@ -212,6 +211,18 @@ def separate_file(
                 "folder with -o"
             ) from None
     return _result(folder)
+
+
+def _older(folder: Path, key: dict[str, Any], *, fresh: bool, overwrite: bool) -> Result | None:
+    """Return an older result if it is the same; refuse to replace another one unasked."""
+    if overwrite or not folder.exists():
+        return None
+    reused = None if fresh else _reuse(folder, key)
+    if reused is None:
+        raise SettingsError(
+            f"{folder} exists and holds something else; use --overwrite or another -o"
+        )
+    return reused
 
 
 def _reuse(folder: Path, key: dict[str, Any]) -> Result | None:

@@ -34,6 +34,7 @@ def separate_clip(job: Job, clip: Clip, heard: Path, method: str, tell: Tell) ->
 def extract_clip(job: Job, clip: Clip, heard: Path, method: str, tell: Tell) -> Outputs:
     """Take out of the clip what words ask for; refuse where none of it is heard."""
     from unstir.extracting import extract
+    from unstir.queries import parse
     from unstir.settings import Settings
 
     settings = Settings(query=job.words, format="float32", device=job.device)
@@ -43,7 +44,7 @@ def extract_clip(job: Job, clip: Clip, heard: Path, method: str, tell: Tell) -> 
         job.out,
         settings,
         name=name,
-        strict=";" not in job.words,
+        strict=len(parse(job.words).queries) == 1,
         overwrite=not _is_whole(job.out / name),
         listener=_listener(tell),
     )

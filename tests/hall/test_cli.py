@@ -305,6 +305,48 @@ def test_an_interrupted_run_with_other_settings_is_not_mixed_in(film: Path, tmp_
     assert done.returncode == 2 and "method" in done.stderr and "--fresh" in done.stderr
 
 
+def test_a_second_run_for_the_same_folder_is_refused_meanwhile(film: Path, tmp_path: Path) -> None:
+    from unstir.separate import separate_file
+    from unstir.settings import Progress
+
+    said: list[str] = []
+
+    def begin_another(event: object) -> None:
+        if isinstance(event, Progress) and event.stage == "writing" and not said:
+            done = unstir("separate", film, "-o", tmp_path / "o", "--method", "mixture", "--fresh")
+            assert done.returncode == 2
+            said.append(done.stderr)
+
+    result = separate_file(film, tmp_path / "o", listener=begin_another)
+    assert len(said) == 1 and "another run is at work" in said[0]
+    assert result.report["method"]["name"] != "mixture"
+    assert [p.name for p in (tmp_path / "o").iterdir()] == ["film"]
+
+
+@pytest.mark.parametrize("method", ["mixture", "midside"])
+def test_a_result_that_another_run_made_meanwhile_is_not_replaced(
+    method: str, film: Path, tmp_path: Path
+) -> None:
+    from unstir.errors import SettingsError
+    from unstir.separate import separate_file
+    from unstir.settings import Progress, Settings
+
+    def end_another(event: object) -> None:
+        if isinstance(event, Progress) and event.stage == "learning":
+            separate_file(film, tmp_path / "o", Settings(method="mixture"))
+
+    if method == "mixture":
+        assert separate_file(
+            film, tmp_path / "o", Settings(method=method), listener=end_another
+        ).reused
+    else:
+        with pytest.raises(SettingsError, match="--overwrite"):
+            separate_file(film, tmp_path / "o", Settings(method=method), listener=end_another)
+    report = json.loads((tmp_path / "o/film/report.json").read_text())
+    assert report["method"]["name"] == "mixture"
+    assert [p.name for p in (tmp_path / "o").iterdir()] == ["film"]
+
+
 def test_methods_and_info_speak_json(film: Path) -> None:
     done = unstir("methods", "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]

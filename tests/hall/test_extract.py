@@ -11,10 +11,10 @@ from unstir.cli import main
 from unstir.errors import AudioError, SettingsError
 from unstir.extracting import extract
 from unstir.finding import RATE, Found, Span, _windows, found_in, listen_for
-from unstir.neural.query_net import FRAME
+from unstir.neural.query_net import FRAME, n_presence_frames
 from unstir.riff import WavWriter
 from unstir.separate import separate_file
-from unstir.settings import Note, Settings
+from unstir.settings import Note, Progress, Settings
 from unstir.sighting import write_markers
 
 
@@ -107,6 +107,7 @@ def test_strict_writes_nothing_and_ends_with_3(
         (["--like", "nope.wav"], "there is no 'nope.wav'"),
         (["a dog", "--words", "huge"], "small or large"),
         (["a dog", "--from", "3", "--to", "2"], "--to lies before --from"),
+        (["a dog", "--to", "0"], "a time above 0 is wanted"),
         (["\x07\x08a"], "a"),
     ],
 )
@@ -152,6 +153,47 @@ def test_json_tells_what_is_heard_and_the_files(
     assert any(event["event"] == "result" for event in events)
 
 
+@pytest.mark.parametrize(
+    ("name", "words", "kind", "message"),
+    [
+        ("nope.wav", ["rain"], "AudioError", "nope.wav"),
+        ("street.wav", [], "SettingsError", "nothing was asked for"),
+        ("street.wav", ["rain", "--from", "7"], "SettingsError", "nothing lies between"),
+    ],
+)
+@pytest.mark.parametrize("command", ["extract", "find"])
+def test_json_tells_of_a_refusal_too(
+    command: str,
+    name: str,
+    words: list[str],
+    kind: str,
+    message: str,
+    street: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / ("o" if command == "extract" else "o.txt")
+    path = street.with_name(name)
+    assert main([command, str(path), *words, "-o", str(out), "--json"]) == 2
+    told = capsys.readouterr()
+    event = json.loads(told.out.splitlines()[-1])
+    assert (event["event"], event["input"], event["kind"]) == ("error", str(path), kind)
+    assert message in event["text"]
+    assert told.err == f"unstir: {event['text']}\n"
+    assert not out.exists()
+
+
+def test_progress_of_a_stretch_counts_to_its_end(street: Path) -> None:
+    events: list[Progress] = []
+    listen_for(
+        street,
+        Settings(query="rain", from_s=2.0, to_s=4.0),
+        listener=lambda e: events.append(e) if isinstance(e, Progress) else None,
+    )
+    assert {event.total for event in events} == {2 * 44100}
+    assert events[-1].done == 2 * 44100
+
+
 def test_windows_cover_every_frame_once_whatever_the_blocks() -> None:
     n = 1000 * FRAME + 777
     line = np.arange(n, dtype=np.float32)[None]
@@ -159,11 +201,11 @@ def test_windows_cover_every_frame_once_whatever_the_blocks() -> None:
         blocks = [line[:, k : k + size] for k in range(0, n, size)]
         first_frames = []
         for window, counting in _windows(blocks):
-            n_frames = -(-(1 + -(-window.shape[1] // 512)) // 4)
+            n_frames = n_presence_frames(window.shape[1])
             starts = window[0, 0] / FRAME + np.arange(n_frames)[counting]
             first_frames += starts.round().astype(int).tolist()
         assert first_frames == list(range(len(first_frames)))
-        assert len(first_frames) == -(-(1 + -(-n // 512)) // 4)
+        assert len(first_frames) == n_presence_frames(n)
 
 
 def test_stretches_close_together_are_one() -> None:

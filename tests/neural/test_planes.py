@@ -11,7 +11,7 @@ from unstir.neural.planes import (
     band_matrices,
     istft,
     observe,
-    planes,
+    planes_of,
     separate,
     stft,
     to_bands,
@@ -32,7 +32,7 @@ def stereo(rng: np.random.Generator) -> torch.Tensor:
 
 
 def look(waveform: torch.Tensor) -> torch.Tensor:
-    return planes(stft(waveform, BANDS.n_fft, BANDS.hop_length), BANDS)
+    return planes_of(waveform, BANDS)
 
 
 @pytest.mark.parametrize("n", [1, 2, 127, 128, 129, 511, 512, 513, 5000])
@@ -116,6 +116,14 @@ def test_a_left_channel_alone_is_on_the_left(stereo: torch.Tensor) -> None:
 
 def test_silence_is_seen_as_finite_planes() -> None:
     assert torch.isfinite(look(torch.zeros(1, 2, 1000))).all()
+
+
+def test_planes_of_a_waveform_are_float32_whatever_the_net_computes_in(
+    stereo: torch.Tensor,
+) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        seen = look(stereo)
+    torch.testing.assert_close(seen, look(stereo), atol=0, rtol=0)
 
 
 def test_energies_are_those_of_mixture_sources_and_their_product(stereo: torch.Tensor) -> None:

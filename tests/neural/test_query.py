@@ -11,6 +11,7 @@ from unstir.errors import AudioError, SettingsError
 from unstir.neural import checkpoint
 from unstir.neural.query import QuerySeparator
 from unstir.neural.query_net import QueryConfig, QueryNet
+from unstir.neural.separator import open_model
 from unstir.types import FILM, Mixture
 
 PAIR = ("target", "residual")
@@ -130,6 +131,26 @@ def test_silence_gives_silence(model: str) -> None:
     silent = Mixture(np.zeros((2, 9000), np.float32), 44100)
     out = QuerySeparator(PAIR, model, ("a dog",)).separate(silent)
     assert not any(value.any() for value in out.values())
+
+
+@pytest.mark.parametrize("n_samples", [1, 5000])
+def test_nothing_sounds_in_silence_and_the_net_is_not_run_to_say_so(
+    model: str, n_samples: int
+) -> None:
+    separator = QuerySeparator(("dog", "rain", "residual"), model, ("dog", "rain"))
+    runs: list[str] = []
+    net = open_model(model, separator.device).net
+    hook = net.get_submodule("body.first").register_forward_hook(lambda *_: runs.append("run"))
+    curves = [
+        separator.when(Mixture(waveform, 44100), 0.0)
+        for waveform in (noise(0, (2, n_samples)), np.zeros((2, n_samples), np.float32))
+    ]
+    hook.remove()
+    sounding, silent = curves
+    assert len(runs) == 1  # of the noise
+    assert sounding.shape == silent.shape
+    assert silent.dtype == np.float32
+    assert sounding.all() and not silent.any()
 
 
 def test_a_model_that_takes_no_questions_is_refused(mix: Mixture) -> None:

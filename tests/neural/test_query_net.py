@@ -6,7 +6,7 @@ from unstir.errors import SettingsError
 from unstir.neural import checkpoint
 from unstir.neural.compact import Compact, CompactConfig
 from unstir.neural.planes import Sums
-from unstir.neural.query_net import FRAME, QueryConfig, QueryNet
+from unstir.neural.query_net import FRAME, QueryConfig, QueryNet, n_presence_frames
 from unstir.neural.query_train import asked_loss, sounding
 from unstir.neural.recipes import start
 from unstir.neural.train import TrainConfig
@@ -67,6 +67,13 @@ def test_presence_has_a_frame_every_2048_samples_and_lies_between_0_and_1(net: Q
     curve = net.when(torch.randn(1, 2, 10 * FRAME), questions(2))
     assert curve.shape == (1, 2, 11)
     assert ((curve >= 0) & (curve <= 1)).all()
+
+
+@pytest.mark.parametrize("n_samples", [1, 3 * 512, 3 * 512 + 1, FRAME, 9000])
+def test_the_truth_has_as_many_frames_as_the_presence(net: QueryNet, n_samples: int) -> None:
+    n_frames = n_presence_frames(n_samples)
+    assert net.when(torch.randn(1, 1, n_samples), questions(1)).shape == (1, 1, n_frames)
+    assert sounding(torch.randn(2, 1, n_samples)).shape == (n_frames,)
 
 
 def test_a_recording_gets_a_vector_of_length_1(net: QueryNet) -> None:

@@ -9,9 +9,9 @@ import torch
 
 from tests.tiny_corpus import COLUMNS
 from unstir.neural import checkpoint
-from unstir.neural.captions import classes_of, train_captions
+from unstir.neural.captions import HELD_OUT, classes, classes_of, train_captions
 from unstir.neural.pack import Pack, pack
-from unstir.neural.query_scenes import WIDE, QueryRecipe, names_heard
+from unstir.neural.query_scenes import WIDE, Asked, QueryRecipe
 from unstir.neural.query_train import QueryBatches, observed, two_sources
 from unstir.neural.recipes import export, recipe
 from unstir.neural.text import encode
@@ -72,24 +72,33 @@ def test_what_is_asked_for_plays_in_nothing_else(named: Pack) -> None:
         assert asked.caption in train_captions(asked.name)
 
 
+def paths(asked: Asked) -> list[str]:
+    scene = asked.scene
+    return [p.clip for b in (*scene.speech, *scene.music, *scene.effects) for p in b.pieces]
+
+
 def test_some_questions_are_for_what_is_not_there(named: Pack) -> None:
     absent = [not a.scene.speech for a in drawn(QueryRecipe(named, "train", film=0), 200)]
     assert 0.04 < np.mean(absent) < 0.18
 
 
 def test_what_is_held_out_plays_only_where_it_is_asked_for(named: Pack) -> None:
-    def paths(asked) -> list[str]:  # type: ignore[no-untyped-def]
-        scene = asked.scene
-        return [p.clip for b in (*scene.speech, *scene.music, *scene.effects) for p in b.pieces]
-
     for asked in drawn(QueryRecipe(named, "train", film=0), 100):
         assert not any("horse" in path for path in paths(asked))
+        assert "horse" not in (asked.name, *asked.sounds, *asked.absent)
     for asked in drawn(QueryRecipe(named, "report", film=0, targets=("horse",)), 20, full=True):
         assert asked.name == "horse"
         target, *others = paths(asked)
         assert "horse" in target
         assert not any("horse" in path for path in others if path != target)
-    assert "horse" not in names_heard(named, "train")
+
+
+@pytest.mark.parametrize("film", [0, 1])
+def test_every_class_is_heard_or_absent_or_held_out(named: Pack, film: int) -> None:
+    for asked in drawn(QueryRecipe(named, "train", film=film), 20):
+        heard = {name for path in paths(asked) for name in classes_of(path)}
+        assert heard and heard.isdisjoint(asked.absent)
+        assert heard | {*asked.absent, *HELD_OUT} == set(classes())
 
 
 def test_scenes_for_figures_hold_two_sounds_all_along_at_the_level_of_each_other(

@@ -1,6 +1,7 @@
 """What is read from a folder of stems, and what is refused."""
 
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -77,6 +78,16 @@ def test_the_frame_rate_is_the_videos(tmp_path: Path) -> None:
         read_session(made.folder, video=made.original)
     with pytest.raises(SettingsError, match="frames a second"):
         read_session(made.folder, fps=Fraction(1000))
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "begun", "whole"), [(48000, 25, 25), (47999, 25, 24), (1921, 2, 1), (1, 1, 1)]
+)
+def test_frames_are_counted_up_to_the_last_and_up_to_the_last_whole_one(
+    n_samples: int, begun: int, whole: int, tmp_path: Path
+) -> None:
+    session = replace(read_session(make(tmp_path).folder, markers=False), n_samples=n_samples)
+    assert (session.n_frames, session.n_whole_frames) == (begun, whole)
 
 
 def test_markers_do_not_depend_on_blocks_and_stand_where_speech_begins(
