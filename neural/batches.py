@@ -55,7 +55,7 @@ class TrainConfig:
     spectral : float
         Weight in dB of the multi-resolution spectral loss beside the SNR.
     made : float
-        Share of music and effects, or of backings that are not a song's own, drawn from made
+        Share of music and effects, or of backings not a song's own, drawn from made or gathered
         recordings, where the pack has any.
     spoken : float
         Of songs: share of scenes in which a talker stands in for the singer.

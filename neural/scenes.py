@@ -14,7 +14,7 @@ import numpy as np
 from unstir.neural.bending import softer, staged, varied
 from unstir.neural.pack import SAMPLE_RATE, Clip, Pack, of_labels
 from unstir.neural.plans import FOLD_HZ, ROOM_S, STEMS, Bus, Piece, Scene, digest
-from unstir.neural.split import MADE
+from unstir.neural.split import GATHERED, MADE
 
 # A plan's parts are imported from here as well.
 __all__ = [
@@ -44,8 +44,9 @@ class Recipe:
         ``"train"``, ``"choose"`` or ``"report"``.
     made : float
         How likely a piece of instrumental music, and likewise a bed or an event of effects, is
-        drawn from what was made by program, if the split holds any. A voice is at a quarter of
-        it, unless it must have treble.
+        drawn from what was made by program or gathered from packages, if the split holds any;
+        else they would outnumber what was picked by hand. A made voice is at a quarter of it,
+        unless it must have treble; gathered voices are drawn like all others.
     """
 
     pack: Pack
@@ -53,10 +54,11 @@ class Recipe:
     made: float = 0.0
 
     def __post_init__(self) -> None:
-        clips: dict[bool, list[Clip]] = {False: [], True: []}  # found and made
+        clips: dict[bool, list[Clip]] = {False: [], True: []}  # picked by hand, and others
         for clip in self.pack.clips:
             if clip.split == self.split:
-                clips[clip.family.startswith(MADE)].append(clip)
+                others = MADE if clip.kind == "speech" else (MADE, GATHERED)
+                clips[clip.family.startswith(others)].append(clip)
         by_kind, made = (
             {
                 kind: of_labels(clip for clip in side if clip.kind == kind)

@@ -11,7 +11,7 @@ import numpy as np
 
 from unstir.neural.pack import SAMPLE_RATE, Clip, Pack, of_labels
 from unstir.neural.scenes import Bus, Piece, Scene, _speed, _tilt
-from unstir.neural.split import MADE
+from unstir.neural.split import GATHERED, MADE
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class SongRecipe:
     split : str
         ``"train"``, ``"choose"`` or ``"report"``.
     made : float
-        How likely a backing that is not the song's own is drawn from what was made by program,
+        How likely a backing that is not the song's own is drawn from what was made or gathered,
         if the split holds any.
     spoken : float
         How likely a talking voice stands in for the singer: of singers there are few, and what a
@@ -47,7 +47,7 @@ class SongRecipe:
         every = of_labels(
             clip for clip in self.pack.select(self.split, "music") if "/vocal/" not in clip.path
         )
-        made = {name: part for name, part in every.items() if name.startswith(MADE)}
+        made = {name: part for name, part in every.items() if name.startswith((MADE, GATHERED))}
         music = {name: part for name, part in every.items() if name not in made}
         talking = of_labels(self.pack.select(self.split, "speech"))
         object.__setattr__(self, "_singing", singing)

@@ -17,6 +17,7 @@ SHARES = {"report": 0.12, "choose": 0.08}  # of the minutes of a stratum; the re
 FULL_BAND_HZ = 32000  # speech at this rate or more has treble to learn from
 
 MADE = "made: "  # how families of recordings made by program begin
+GATHERED = "gathered: "  # and of those out of Debian's packages
 
 _NAMELESS = ("see ", "freesound contributors", "unknown horizons", "mycroft", "?")
 
@@ -45,6 +46,8 @@ def family(row: Row) -> str:
     kind, path = row["kind"], row["path"]
     if _is_made(row):
         return f"{MADE}{kind} {row['author_if_known']}"
+    if _is_gathered(row):
+        return f"{GATHERED}{kind} {row['author_if_known']}"
     song = re.search(r"/(eir_[a-z]+)__", path)
     if song:
         return f"song: {song.group(1)}"
@@ -71,6 +74,10 @@ def _is_made(row: Row) -> bool:
     return row.get("source_repo") == "made" and bool(row.get("author_if_known"))
 
 
+def _is_gathered(row: Row) -> bool:
+    return row["source_repo"].startswith("debian/")
+
+
 def stratum(row: Row) -> str:
     """Return within what group the shares are kept."""
     if row["kind"] == "speech":
@@ -93,17 +100,18 @@ def assign(rows: Iterable[Row]) -> dict[str, str]:
         Family to ``"train"``, ``"choose"`` or ``"report"``. Families come in the order of
         a hash; one larger than half a split's share trains, so that every split holds
         several where there are several to hold. What was made by program (source_repo
-        ``"made"``) always trains, and changes nothing for the others.
+        ``"made"``) or gathered from packages (``"debian/PACKAGE"``) always trains, and
+        changes nothing for the others.
     """
     rows = list(rows)
-    made = {family(row) for row in rows if _is_made(row)}
-    rows = [row for row in rows if not _is_made(row)]
+    training = {family(row) for row in rows if _is_made(row) or _is_gathered(row)}
+    rows = [row for row in rows if not (_is_made(row) or _is_gathered(row))]
     home: dict[str, str] = {}  # a voice recorded at two rates stays in one stratum
     seconds: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for row in rows:
         name = family(row)
         seconds[home.setdefault(name, stratum(row))][name] += float(row["seconds"])
-    found = dict.fromkeys(made, "train")
+    found = dict.fromkeys(training, "train")
     for families in seconds.values():
         order = sorted(families, key=lambda name: hashlib.sha256(name.encode()).digest())
         total = sum(families.values())

@@ -98,6 +98,14 @@ def test_what_is_made_by_program_trains_and_moves_no_other_family() -> None:
     assert assign(by_program) == dict.fromkeys(names, "train")
 
 
+def test_what_was_gathered_from_packages_trains_and_moves_no_other_family() -> None:
+    rows = [*families(40), *families(40, kind="effects"), row(kind="speech", label="en/ann")]
+    fields = {"source_repo": "debian/game", "author_if_known": "game 0", "seconds": "5000"}
+    gathered = [row(kind=kind, path=f"{kind}/x.flac", **fields) for kind in ("music", "effects")]
+    names = ("gathered: music game 0", "gathered: effects game 0")
+    assert assign([*gathered, *rows]) == assign(rows) | dict.fromkeys(names, "train")
+
+
 def test_a_folder_of_recordings_may_be_called_made() -> None:
     assert family(row(source_repo="made", author_if_known="")) == "music: made"
 
