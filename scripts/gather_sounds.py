@@ -42,6 +42,7 @@ SOUNDS = (".ogg", ".oga", ".opus", ".wav", ".mp3", ".flac", ".g722")
 LONGEST_S = {"music": 100.0, "speech": 60.0, "effects": 40.0}
 SIFTED_S = 8.0
 SHORTEST_S = {"music": 6.0, "speech": 0.6, "effects": 0.08}
+MEDIA = re.compile(r"CC|GPL|LGPL|GFDL|PD|[Pp]ublic|Free-Art|Expat|MIT|BSD|Drascula|permissive")
 # Voices among effects would teach that speech is an effect; tunes, that music is.
 OTHERS = re.compile(
     r"_desc|voice|taunt|pain(?!t)|death|[-_]die|dies|scream|grunt|human|laugh|speech|say|speak|talk|yell|"
@@ -201,11 +202,15 @@ def _zipped(
                     yield f"{member.name.lstrip('.')}/{name}", archive.read(name)
 
 
-def licenses(copyright_text: str) -> str:
-    """Return the short names of the licenses that a package's copyright file states."""
+def licenses(copyright_text: str, package: str) -> str:
+    """Return the short names of the licenses that a package's copyright file states.
+
+    Which of them a recording is under is written there, file by file; all are free by Debian's
+    guidelines.
+    """
     names = re.findall(r"^License:\s*(\S.*)$", copyright_text, re.MULTILINE)
-    known = sorted({name.strip() for name in names if len(name) < 60})
-    return "; ".join(known) if known else "free by Debian's guidelines, see its copyright file"
+    known = sorted({name.strip() for name in names if MEDIA.match(name) and "ont" not in name})
+    return f"{'; '.join(known) or 'free'} (debian/{package}/copyright)"
 
 
 def sound(data: bytes, suffix: str, kind: str, folder: Path) -> tuple[NDArray[np.float32], int]:
@@ -303,7 +308,7 @@ def gather(package: str, of_package: list[Rule], out: Path) -> tuple[list[dict[s
                 }
             )
     for row in rows:
-        row["licence"] = licenses(text)
+        row["licence"] = licenses(text, package)
     return rows, unread
 
 

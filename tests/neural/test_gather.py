@@ -88,4 +88,9 @@ def test_sounds_are_found_in_a_package_and_in_archives_within(
         "/usr/share/data.zip/rain.ogg": b"rain",
         "/usr/share/doc/game/copyright": b"License: CC0-1.0\n",
     }
-    assert script.licenses("License: CC0-1.0\n") == "CC0-1.0"
+
+
+def test_licenses_are_those_of_media_and_say_where_they_stand(script: ModuleType) -> None:
+    text = "License: GPL-2+\n\nLicense: Bitstream-Font\n\nLicense: CC-BY-3.0\nLicense: GPL-2+\n"
+    assert script.licenses(text, "game") == "CC-BY-3.0; GPL-2+ (debian/game/copyright)"
+    assert script.licenses("see upstream", "game") == "free (debian/game/copyright)"
