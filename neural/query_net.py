@@ -6,12 +6,13 @@ too: the same convolutions, pooled over time, give it a place among the embeddin
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor, nn
 
 from unstir.neural.compact import Compact, CompactConfig
-from unstir.neural.planes import planes_of, separate
+from unstir.neural.planes import planes, planes_of, separate, stft, to_bins
 
 SAMPLE_RATE = 44100
 SOURCES = ("target",)  # and what is left
@@ -19,6 +20,7 @@ N_PARTS = 8  # of the spectrum, each pooled apart
 AT_ONCE = 2  # questions
 HOP = 512  # samples between two frames of the planes
 FRAME = 4 * HOP  # samples between two frames of the presence
+SPAN = 256  # frames of the planes, three seconds: what is judged at once by its sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,10 @@ class QueryNet(nn.Module):
             nn.init.zeros_(film.weight)
             nn.init.zeros_(film.bias)
         self.presence = nn.Linear(2 * c.hidden, 1)
+        self.judge = nn.Linear(3, 1)  # of the evidence; untrained it repeats the layer
+        nn.init.zeros_(self.judge.bias)
+        with torch.no_grad():
+            self.judge.weight.copy_(torch.tensor([[1.0, 0.0, 0.0]]))
         pooled = 3 * c.channels[-1] * N_PARTS
         self.ear = nn.Sequential(
             nn.Linear(pooled, 256), nn.GELU(), nn.Dropout(0.2), nn.Linear(256, c.n_embedding)
@@ -203,8 +209,50 @@ class QueryNet(nn.Module):
         Tensor
             float32 in [0, 1], shape (batch, queries, frames), a frame every `FRAME` samples.
         """
-        _, presence = self.logits(planes_of(mixture, self.bands), asked)
-        return torch.sigmoid(presence.float())
+        evidence = self.evidence(mixture, asked)
+        with torch.autocast(mixture.device.type, enabled=False):
+            judged: Tensor = self.judge(evidence)[..., 0]
+        return torch.sigmoid(judged)
+
+    def evidence(self, mixture: Tensor, asked: Tensor) -> Tensor:
+        """Return what speaks for each target being there, frame by frame.
+
+        A layer says so; something is cut out of the mixture at all; and what is cut out sounds like
+        what was asked for. The last two are judged by the `SPAN` around.
+
+        Parameters
+        ----------
+        mixture, asked : Tensor
+            As in `forward`.
+
+        Returns
+        -------
+        Tensor
+            float32, shape (batch, queries, frames, 3): the layer's logit; the logarithm to base 10
+            of the part of the energy that is cut out; its cosine to what was asked for.
+        """
+        cells = stft(mixture, self.bands.n_fft, self.bands.hop_length)  # (B, C, T, F)
+        logits, presence = self.logits(planes_of(mixture, self.bands), asked)
+        n_frames = cells.shape[2]
+        found = torch.zeros((*presence.shape, 3), device=mixture.device)  # (B, Q, T', 3)
+        found[..., 0] = presence
+        # The last span is whole, too, and begins within the one before.
+        starts = [*range(0, n_frames - SPAN, SPAN), max(0, n_frames - SPAN)]
+        for query, start in product(range(asked.shape[1]), starts):
+            part = cells[:, :, start : start + SPAN]
+            with torch.autocast(mixture.device.type, enabled=False):
+                share = torch.sigmoid(logits[:, query, start : start + SPAN].float())
+                cut = to_bins(share, self.bands)[:, None] * part
+                seen = planes(cut, self.bands)
+            energy = _energy(cut) / (_energy(part) + 1e-12)
+            likeness = (self.hear(seen) * asked[:, query]).sum(dim=-1)
+            own = torch.stack([torch.log10(energy + 1e-6), likeness], dim=-1)  # (B, 2)
+            found[:, query, start // 4 :, 1:] = own[:, None]  # to be overwritten by the next
+        return found
+
+
+def _energy(cells: Tensor) -> Tensor:
+    return torch.view_as_real(cells).square().sum(dim=(1, 2, 3, 4))
 
 
 def n_presence_frames(n_samples: int) -> int:

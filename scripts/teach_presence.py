@@ -1,10 +1,13 @@
-"""Teach the net that is asked when a sound is there: its last layer again, on as much that is not.
+"""Teach the net that is asked when a sound is there: a layer and a judge, on as much that is not.
 
     python scripts/teach_presence.py RUN --pack PACK
 
 In training nine questions in ten are for something that plays, so that the layer learns to say yes.
-Here every scene is asked for one of its sounds and for one that it does not hold. The weights in
-RUN/best.pt are replaced; what chooses is printed for the layer before and after.
+Here every scene is asked for one of its sounds and for one that it does not hold. Then the judge,
+three weights and a bias, learns how far to trust the layer, the part of the energy that is cut out
+and what that sounds like: on scenes that choose, since of recordings that it trained on the net
+knows too well what they sound like. The weights in RUN/best.pt are replaced; what chooses is
+printed after each part.
 """
 
 import argparse
@@ -47,9 +50,9 @@ def main() -> None:
     best = torch.load(options.run / "best.pt", weights_only=True)
     net.load_state_dict(best["net"])
     pack = Pack(options.pack)
-    rows, truth = seen_by(net, pack, "train", options.scenes)
-    chosen, _ = seen_by(net, pack, "choose", options.scenes // 6)
-    print("before:", judged(net.presence, chosen))
+    rows, truth, _ = seen_by(net, pack, "train", options.scenes)
+    chosen = options.scenes // 4
+    print("before:     ", judged(seen_by(net, pack, "choose", chosen)[2], net.judge))
 
     torch.manual_seed(0)
     optimizer = torch.optim.AdamW(
@@ -63,22 +66,53 @@ def main() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    print("after: ", judged(net.presence, chosen))
+    _, truth, evidence = seen_by(net, pack, "choose", chosen)
+    print("layer:      ", judged(evidence, net.judge))
+    fit(net.judge, evidence, truth)
+    print("judge, own: ", judged(evidence, net.judge))
+    held = [held_out(evidence, truth, fold) for fold in range(5)]
+    print("judge, held:", " ".join(held))
     torch.save({**best, "net": net.state_dict()}, options.run / "best.pt")
 
 
-def seen_by(net: QueryNet, pack: Pack, split: str, n: int) -> tuple[Tensor, Tensor]:
-    """Return what the layer sees of scenes, and when what was asked for is to be heard.
+def fit(judge: nn.Linear, evidence: Tensor, truth: Tensor) -> None:
+    """Fit the judge by logistic regression over frames, there and absent counting alike."""
+    weight = torch.where(truth > 0, 1 / truth.mean(), 1 / (1 - truth.mean()))
+    # One step of a few parameters that all know everything: no batches.
+    optimizer = torch.optim.LBFGS(judge.parameters(), max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        said = judge(evidence)[..., 0]
+        value = nn.functional.binary_cross_entropy_with_logits(said, truth, weight)
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+
+
+def held_out(evidence: Tensor, truth: Tensor, fold: int) -> str:
+    """Return the area under the ROC on a fifth of the scenes, of a judge fitted on the others."""
+    scene = torch.arange(len(evidence)) // 2
+    own = scene % 5 == fold
+    judge = nn.Linear(3, 1)
+    fit(judge, evidence[~own], truth[~own])
+    return judged(evidence[own], judge).split(",")[0].split()[-1]
+
+
+def seen_by(net: QueryNet, pack: Pack, split: str, n: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what the layer sees of scenes, when what was asked for is to be heard, and evidence.
 
     Two rows a scene, of a sound that it holds and of one that it does not: float16 of shape
-    (2 * scenes, frames, units), and float32 of shape (2 * scenes, frames).
+    (2 * scenes, frames, units), float32 of shape (2 * scenes, frames), and of scenes that choose
+    what `QueryNet.evidence` gives, float32 of shape (2 * scenes, frames, 3).
     """
     is_training = split == "train"
     recipe = QueryRecipe(pack, split, film=0.15 if is_training else 0.0, absent=0.0)
     clips = {clip.path: clip for clip in pack.clips}
     kept: list[Tensor] = []
     hook = net.presence.register_forward_pre_hook(lambda _, given: kept.append(given[0]))
-    found, truth = [], []
+    found, truth, evidence = [], [], []
     for number in range(n):
         rng = np.random.default_rng([5, int(is_training), number])
         asked = recipe.draw(rng, N_SAMPLES, full=not is_training and number % 2 == 0)
@@ -91,21 +125,24 @@ def seen_by(net: QueryNet, pack: Pack, split: str, n: int) -> tuple[Tensor, Tens
             vectors = vectors + 0.4 * float(rng.random()) * nn.functional.normalize(noise, dim=1)
         sources = two_sources(asked, pack, clips)
         mixture = sources.sum(dim=0)[None]
-        with torch.inference_mode():
-            seen = planes_of(mixture, net.bands)
-            with torch.autocast("cpu", torch.bfloat16):
-                net.logits(seen, nn.functional.normalize(vectors, dim=1)[None])
+        vectors = nn.functional.normalize(vectors, dim=1)[None]
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            if is_training:
+                net.logits(planes_of(mixture, net.bands), vectors)
+            else:
+                evidence.append(net.evidence(mixture, vectors)[0])
         found.append(kept.pop().half())
         when = sounding(sources)
         truth.append(torch.stack([when, torch.zeros_like(when)]))
     hook.remove()
-    return torch.cat(found).clone(), torch.cat(truth)
+    every = torch.cat(evidence).clone() if evidence else torch.zeros(0)
+    return torch.cat(found).clone(), torch.cat(truth), every
 
 
-def judged(layer: nn.Module, rows: Tensor) -> str:
-    """Return how well the layer tells what is there from what is not, scene by scene."""
-    with torch.inference_mode():
-        curves = torch.sigmoid(layer(rows.float())[..., 0]).numpy()
+def judged(evidence: Tensor, judge: nn.Module) -> str:
+    """Return how well a judge tells what is there from what is not, scene by scene."""
+    with torch.no_grad():
+        curves = torch.sigmoid(judge(evidence)[..., 0]).numpy()
     scores = np.array([found_in("", curve).score for curve in curves]).reshape(-1, 2)
     order = np.mean(scores[:, :1] > scores[None, :, 1])
     right = np.mean(scores[:, 0] > 0.5), np.mean(scores[:, 1] <= 0.5)

@@ -5,8 +5,8 @@ from torch.nn.functional import normalize
 from unstir.errors import SettingsError
 from unstir.neural import checkpoint
 from unstir.neural.compact import Compact, CompactConfig
-from unstir.neural.planes import Sums
-from unstir.neural.query_net import FRAME, QueryConfig, QueryNet, n_presence_frames
+from unstir.neural.planes import Sums, planes_of, stft, to_bins
+from unstir.neural.query_net import FRAME, HOP, SPAN, QueryConfig, QueryNet, n_presence_frames
 from unstir.neural.query_train import asked_loss, sounding
 from unstir.neural.recipes import start
 from unstir.neural.train import TrainConfig
@@ -74,6 +74,41 @@ def test_the_truth_has_as_many_frames_as_the_presence(net: QueryNet, n_samples: 
     n_frames = n_presence_frames(n_samples)
     assert net.when(torch.randn(1, 1, n_samples), questions(1)).shape == (1, 1, n_frames)
     assert sounding(torch.randn(2, 1, n_samples)).shape == (n_frames,)
+
+
+def test_an_untrained_judge_repeats_the_layer(net: QueryNet) -> None:
+    mixture = torch.randn(1, 2, 60000) * 0.05
+    with torch.inference_mode():
+        evidence = net.evidence(mixture, questions(2))
+        torch.testing.assert_close(net.when(mixture, questions(2)), evidence[..., 0].sigmoid())
+
+
+def test_the_judge_hears_what_is_cut_out_three_seconds_at_a_time(net: QueryNet) -> None:
+    n_samples = 5 * SPAN * HOP // 2
+    mixture = torch.randn(1, 1, n_samples) * 0.05
+    mixture[..., : 2 * SPAN * HOP] *= 1e-3  # the last span begins within the second
+    with torch.inference_mode():
+        _, cut_out, likeness = net.evidence(mixture, questions(1))[0, 0].unbind(dim=-1)
+        logits, _ = net.logits(planes_of(mixture, net.bands), questions(1))
+    n = SPAN // 4
+    last = (1 + n_samples // HOP - SPAN) // 4
+    for part in (cut_out, likeness):
+        parts = [part[:n], part[n:last], part[last:]]
+        assert all(values.unique().numel() == 1 for values in parts)
+        assert torch.stack([values[0] for values in parts]).unique().numel() == 3
+    cells = stft(mixture, 2048, HOP)[0, 0, :SPAN]
+    kept = to_bins(logits[0, 0, :SPAN].sigmoid(), net.bands) * cells
+    share = kept.abs().square().sum() / cells.abs().square().sum()
+    assert float(cut_out[0]) == pytest.approx(float(torch.log10(share)), abs=1e-4)
+    assert float(likeness.min()) >= -1 and float(likeness.max()) <= 1
+
+
+@pytest.mark.parametrize("n_samples", [1, 3000])
+def test_evidence_of_short_sound_is_finite(net: QueryNet, n_samples: int) -> None:
+    with torch.inference_mode():
+        evidence = net.evidence(torch.full((1, 2, n_samples), 0.1), questions(2))
+    assert evidence.shape == (1, 2, n_presence_frames(n_samples), 3)
+    assert evidence.isfinite().all()
 
 
 def test_a_recording_gets_a_vector_of_length_1(net: QueryNet) -> None:
