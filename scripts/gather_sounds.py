@@ -42,7 +42,7 @@ SOUNDS = (".ogg", ".oga", ".opus", ".wav", ".mp3", ".flac", ".g722")
 LONGEST_S = {"music": 100.0, "speech": 60.0, "effects": 40.0}
 SIFTED_S = 8.0
 SHORTEST_S = {"music": 6.0, "speech": 0.6, "effects": 0.08}
-MEDIA = re.compile(r"CC|GPL|LGPL|GFDL|PD|[Pp]ublic|Free-Art|Expat|MIT|BSD|Drascula|permissive")
+MEDIA = re.compile(r"CC|GPL|LGPL|GFDL|PD|public|Public|Free-Art|Expat|MIT|BSD|Drascula|permissive")
 # Voices among effects would teach that speech is an effect; tunes, that music is.
 OTHERS = re.compile(
     r"_desc|voice|taunt|pain(?!t)|death|[-_]die|dies|scream|grunt|human|laugh|speech|say|speak|talk|yell|"
