@@ -75,7 +75,7 @@ def _is_made(row: Row) -> bool:
 
 
 def _is_gathered(row: Row) -> bool:
-    return row["source_repo"].startswith("debian/")
+    return row.get("source_repo", "").startswith("debian/")
 
 
 def stratum(row: Row) -> str:

@@ -157,7 +157,7 @@ def found_in(
     >>> curve = np.zeros(100, np.float32)
     >>> curve[40:70] = 0.9
     >>> [(round(s.start_s, 1), round(s.end_s, 1)) for s in found_in("dog", curve).spans]
-    [(1.7, 3.3)]
+    [(1.9, 3.2)]
     """
     frame_s = FRAME / RATE
     kernel = np.ones(SMOOTH) / SMOOTH
