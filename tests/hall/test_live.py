@@ -33,8 +33,6 @@ from unstir.recording import Recording, recording
 from unstir.stem_folder import find_stems
 from unstir.types import FILM, Stems, StreamSeparator
 
-pytestmark = pytest.mark.xdist_group("jack")  # servers side by side hold each other up
-
 RATE, PERIOD = 44100, 4096
 SMALL = dataclasses.replace(CAUSAL, channels=(4, 4, 4), hidden=6, layers=1)
 

@@ -4,11 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -29,7 +32,12 @@ def dummy_server(rate: int, period: int) -> Iterator[None]:
     interval_s = sys.getswitchinterval()
     sys.setswitchinterval(0.001)  # as the command does
     os.environ["JACK_DEFAULT_SERVER"] = name
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    # One server at a time, whoever runs tests: side by side they hold each other up.
+    lock = filelock.FileLock(Path(tempfile.gettempdir()) / "unstir-jack-tests.lock", timeout=600)
+    with (
+        lock,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server,
+    ):
         try:
             until(lambda: server.poll() is not None or _answers(jack))
             if server.poll() is not None:

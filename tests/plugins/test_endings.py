@@ -19,8 +19,6 @@ from unstir.plugins.endings import told_to_end
 from unstir.stem_folder import find_stems
 from unstir.types import FILM, Waveform
 
-pytestmark = pytest.mark.xdist_group("jack")  # servers side by side hold each other up
-
 RATE = 44100
 
 

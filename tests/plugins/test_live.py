@@ -27,8 +27,6 @@ from unstir.plugins.rings import Outlet, Ring, running
 from unstir.plugins.strips import Strip
 from unstir.types import Stems
 
-pytestmark = pytest.mark.xdist_group("jack")  # servers side by side hold each other up
-
 RATE, PERIOD = 48000, 1024
 NAMES = ("speech", "music", "effects")
 

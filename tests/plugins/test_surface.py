@@ -19,8 +19,6 @@ from unstir.plugins.rack import StemRack
 from unstir.plugins.strips import Strip
 from unstir.plugins.surface import Surface, connected, fader_position, position_db
 
-pytestmark = pytest.mark.xdist_group("jack")  # servers side by side hold each other up
-
 JACK = "mido.backends.rtmidi/UNIX_JACK"
 
 
