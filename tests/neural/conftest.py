@@ -1,7 +1,9 @@
 """A small made corpus and its pack, written once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -27,3 +29,10 @@ def tiny_pack(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def tiny_clips(tiny_pack: Pack) -> Mapping[str, Clip]:
     """Return its clips by path."""
     return {clip.path: clip for clip in tiny_pack.clips}
+
+
+@pytest.fixture
+def script_named(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Return what imports a file of ``scripts`` as it sees itself, its neighbors beside it."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
+    return import_module

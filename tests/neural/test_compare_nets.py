@@ -1,6 +1,6 @@
 """The comparison of nets at equal compute: what it counts, what it trains, what it prints."""
 
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -11,11 +11,8 @@ from unstir.neural.recipes import RECIPES
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
-    import compare_nets
-
-    return compare_nets
+def script(script_named: Callable[[str], ModuleType]) -> ModuleType:
+    return script_named("compare_nets")
 
 
 def test_multiplications_of_layers_and_of_recurrent_ones_are_counted(script: ModuleType) -> None:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -14,11 +15,8 @@ from unstir.neural.captions import classes_of
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
-    import gather_sounds
-
-    return gather_sounds
+def script(script_named: Callable[[str], ModuleType]) -> ModuleType:
+    return script_named("gather_sounds")
 
 
 def kind_of(script: ModuleType, package: str, path: str) -> tuple[str, str] | None:
