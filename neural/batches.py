@@ -36,7 +36,7 @@ class TrainConfig:
         Fields of the net's config that differ from its defaults.
     scenes : {"film", "song", "query"}
         Speech, music and effects; vocals and accompaniment; or what is asked for.
-    loss : {"snr", "chimera", "ratio", "binary", "voice", "asked"}
+    loss : {"snr", "si_sdr", "chimera", "ratio", "binary", "voice", "asked"}
         What training makes small, see `unstir.neural.tasks`: the SNR of the stems, or what
         the papers of nets with other heads say; the last is `unstir.neural.query_train`'s.
     segment : int

@@ -7,6 +7,7 @@ from unstir.neural.planes import Sums, stft
 
 RESOLUTIONS = (512, 2048, 8192)  # samples; hop a quarter
 FLOOR = 1e-3  # -30 dB: nearer than that to the truth, or to silence, brings nothing more
+SILENT = 1e-4  # -40 dB: a source that far below the mixture is not there
 
 
 def snr_loss(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tensor:
@@ -63,6 +64,42 @@ def masked_snr_loss(masks: Tensor, sums: Sums) -> Tensor:
     energy = sums.energy
     soft = FLOOR * energy + FLOOR * 0.25 * sums.mixture.sum((2, 3)) + 1e-6
     return (10 * torch.log10((error.clamp(min=0) + soft) / (energy + soft))).mean()
+
+
+def masked_si_sdr_loss(masks: Tensor, sums: Sums) -> Tensor:
+    r"""Return the negative SI-SDR of the spectrograms that masks cut out, bounded at both ends.
+
+    What is cut out, :math:`\hat s = m X`, has a part along the truth and a rest,
+
+    .. math:: e = \frac{\langle \hat s, s \rangle^2}{\lVert s \rVert^2}, \qquad
+              r = \lVert \hat s \rVert^2 - e,
+
+    whatever its level. Unlike `snr_loss`, for which giving nothing is never worse than 0 dB, it is
+    the measure that separators are compared by: little and wrong is as bad as loud and wrong.
+
+    Parameters
+    ----------
+    masks : Tensor
+        Shape (batch, sources, frames, bands), constant within a band.
+    sums : Sums
+        Energies per band.
+
+    Returns
+    -------
+    Tensor
+        In dB, shape (batch, sources), within 30 dB of 0; 0 of sources that are silent.
+
+    References
+    ----------
+    .. [1] J. Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019, eq. 3.
+    """
+    mixture = sums.mixture.sum((2, 3))
+    along = (masks * sums.cross).sum((2, 3)).square() / sums.energy.clamp(min=1e-6)
+    power = (masks.square() * sums.mixture).sum((2, 3))
+    soft = FLOOR * power + 1e-9 * mixture + 1e-9
+    rest = (power - along).clamp(min=0)
+    loss = 10 * torch.log10((rest + soft) / (along + soft))
+    return torch.where(sums.energy > SILENT * mixture, loss, 0)
 
 
 def spectral_loss(estimates: Tensor, targets: Tensor) -> Tensor:

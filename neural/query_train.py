@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from unstir.neural.batches import TrainConfig
 from unstir.neural.captions import classes
-from unstir.neural.losses import FLOOR
+from unstir.neural.losses import FLOOR, SILENT, masked_si_sdr_loss
 from unstir.neural.pack import Pack
 from unstir.neural.planes import Bands, Sums, observe, planes_of
 from unstir.neural.plans import Bus, Piece, Scene
@@ -204,6 +204,8 @@ def task(embed: Embed, bands: Bands) -> Task:
 def asked_loss(share: Tensor, sums: Sums) -> Tensor:
     """Return how far target and rest are off, in dB; of a target that is absent, how loud it is.
 
+    The mean of their SNR, which knows their levels, and of the target's SI-SDR, by which a net that
+    is not sure does better to leave more in than to cut out a little of the wrong sound.
     Beside what sounds, silence counts little (15 dB at most, and half): otherwise a net that does
     not yet understand the question learns to give nothing, whatever it is asked.
 
@@ -227,8 +229,9 @@ def asked_loss(share: Tensor, sums: Sums) -> Tensor:
     off = 10 * torch.log10((error + soft) / (sums.energy + soft))
     quiet = 0.03 * mixture[:, 0] + 1e-6
     loud = 10 * torch.log10((error[:, 0] + quiet) / quiet)
-    absent = sums.energy[:, 0] < 1e-4 * mixture[:, 0]
-    return torch.where(absent, loud / 2, off.mean(dim=1)).mean()
+    absent = sums.energy[:, 0] < SILENT * mixture[:, 0]
+    wrong = masked_si_sdr_loss(masks, sums)[:, 0]
+    return torch.where(absent, loud / 2, (off.mean(dim=1) + wrong) / 2).mean()
 
 
 @torch.inference_mode()

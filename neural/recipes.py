@@ -79,6 +79,9 @@ RECIPES: dict[str, TrainConfig] = {
     "family-compact-spectral": TrainConfig(
         batch=8, steps=600, validate_every=150, spectral=1.0
     ),
+    "family-compact-si-sdr": TrainConfig(
+        loss="si_sdr", batch=8, steps=600, validate_every=150
+    ),
     "hybrid-film": TrainConfig(
         net="refiner", net_config={"n_priors": 19}, learning_rate=2e-3, steps=3000, decay=0.7,
         ema=0.99,

@@ -19,9 +19,9 @@ from unstir.neural.batches import TrainConfig
 from unstir.neural.chimera import Chimera
 from unstir.neural.clustering import chimera_loss
 from unstir.neural.frames import linked_magnitude, stft
-from unstir.neural.losses import masked_snr_loss, snr_loss, spectral_loss
+from unstir.neural.losses import masked_si_sdr_loss, masked_snr_loss, snr_loss, spectral_loss
 from unstir.neural.pack import SAMPLE_RATE
-from unstir.neural.planes import Bands
+from unstir.neural.planes import Bands, Sums
 from unstir.neural.validation import validate
 
 Loss = Callable[[Any, Any], Tensor]
@@ -73,12 +73,15 @@ def task(config: TrainConfig, net: nn.Module) -> Task:
     sample_rate = getattr(net.config, "sample_rate", SAMPLE_RATE)
     if config.loss == "voice":
         return Task(vad.loss, vad.validate, "balanced_accuracy", "loss", None, sample_rate)
-    if config.loss == "snr":
-        bands = None if config.spectral else getattr(net, "bands", None)
-        loss = partial(_waveform_loss, spectral=config.spectral) if bands is None else _planes_loss
-        return Task(loss, _gains, "gain_db", "loss_db", bands, sample_rate)
+    bands = None if config.spectral else getattr(net, "bands", None)
+    if config.loss == "snr" and bands is None:
+        waveform_loss = partial(_waveform_loss, spectral=config.spectral)
+        return Task(waveform_loss, _gains, "gain_db", "loss_db", None, sample_rate)
+    if config.loss in ON_PLANES and bands is not None:
+        planes_loss = partial(_planes_loss, loss=ON_PLANES[config.loss])
+        return Task(planes_loss, _gains, "gain_db", "loss_db", bands, sample_rate)
     if config.loss not in OTHERS:
-        known = ", ".join(("snr", "voice", *OTHERS))
+        known = ", ".join((*ON_PLANES, "voice", *OTHERS))
         raise UnknownNameError(f"there is no loss {config.loss!r}; there are {known}")
     return Task(OTHERS[config.loss], _gains, "gain_db", "loss", None, sample_rate)
 
@@ -91,11 +94,15 @@ def _gains(net: nn.Module, weights: dict[str, Tensor], scenes: Tensor) -> dict[s
     }
 
 
-def _planes_loss(net: Any, batch: Any) -> Tensor:
+def _planes_loss(net: Any, batch: Any, *, loss: Callable[[Tensor, Sums], Tensor]) -> Tensor:
     seen, sums = batch
     with torch.autocast(seen.device.type, torch.bfloat16):
         logits = net(seen, as_planes=True)
-    return masked_snr_loss(torch.softmax(logits.float(), dim=1), sums)
+    return loss(torch.softmax(logits.float(), dim=1), Sums(*sums))
+
+
+def _both_losses(masks: Tensor, sums: Sums) -> Tensor:
+    return (masked_snr_loss(masks, sums) + masked_si_sdr_loss(masks, sums).mean()) / 2
 
 
 def _waveform_loss(net: Any, sources: Tensor, *, spectral: float) -> Tensor:
@@ -134,6 +141,10 @@ def _mask_loss(
     return distance(logits.float(), targets(magnitudes)[:, : logits.shape[1]])
 
 
+ON_PLANES: Mapping[str, Callable[[Tensor, Sums], Tensor]] = {
+    "snr": masked_snr_loss,
+    "si_sdr": _both_losses,
+}
 OTHERS: Mapping[str, Loss] = {
     "chimera": _chimera_loss,
     "ratio": partial(_mask_loss, targets=vocalnet.ratio_targets, distance=vocalnet.squared_loss),

@@ -38,6 +38,7 @@ STEMS = STEM_SETS["film"]
 COMPARED = {  # what is compared, and what the recipe is called
     "convolutions around a BLSTM (compact)": "family-compact",
     "the same, spectral loss added": "family-compact-spectral",
+    "the same, SI-SDR as half of the loss": "family-compact-si-sdr",
     "BLSTM on band features": "family-blstm",
     "band-split recurrent": "family-bandsplit",
     "MRX, reduced": "mrx-small",

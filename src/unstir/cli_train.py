@@ -27,6 +27,7 @@ RECIPES = {
     "vocalnet-small, vocalnet-small-binary": "published, too; --init with a vad grows them from it",
     "family-blstm, family-bandsplit, family-compact": "families to compare it with at equal cost",
     "family-compact-spectral": "the third with a loss over spectra besides",
+    "family-compact-si-sdr": "the third with SI-SDR as half of the loss",
     "hybrid-film, hybrid-film-blind, hybrid-song": "refiners, over 'unstir data observe'; the "
     "blind one sees no priors, for comparison",
 }

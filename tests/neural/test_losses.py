@@ -1,10 +1,12 @@
 """Losses measure what they say, on waveforms and on band energies alike."""
 
+import numpy as np
 import pytest
 import torch
 
-from unstir.neural.losses import masked_snr_loss, snr_loss, spectral_loss
-from unstir.neural.planes import Bands, band_matrices, observe, stft
+from unstir.evaluate import si_sdr_db
+from unstir.neural.losses import masked_si_sdr_loss, masked_snr_loss, snr_loss, spectral_loss
+from unstir.neural.planes import Bands, Sums, band_matrices, observe, stft
 
 BANDS = Bands(n_fft=512, hop_length=128, n_bands=48, n_single=24)
 
@@ -81,6 +83,32 @@ def test_the_gradient_of_masks_is_that_of_the_spectrograms(sources: torch.Tensor
     wide = other @ (down > 0).float().T
     torch.autograd.backward(snr_loss(wide[:, :, None] * mix[:, None], cells, mix))
     torch.testing.assert_close(masks.grad, other.grad, rtol=1e-2, atol=1e-6)
+
+
+def test_the_si_sdr_of_masks_is_that_of_the_waveforms(sources: torch.Tensor) -> None:
+    _, sums = observe(sources, BANDS)
+    masks = torch.softmax(torch.arange(3.0), dim=0)[None, :, None, None]
+    masks = masks.expand(2, 3, *sums.mixture.shape[2:])
+    found = masked_si_sdr_loss(masks, sums)
+    estimates = masks[..., :1, :1] * sources.sum(dim=1)[:, None]
+    expected = [
+        [-si_sdr_db(s.numpy(), e.numpy()) for e, s in zip(*pair, strict=True)]
+        for pair in zip(estimates, sources, strict=True)
+    ]
+    assert found.numpy() == pytest.approx(np.array(expected), abs=0.2)  # edges, and the floor
+    torch.testing.assert_close(masked_si_sdr_loss(0.01 * masks, sums), found, atol=0.05, rtol=0)
+
+
+def test_little_and_wrong_is_as_bad_as_loud_and_wrong() -> None:
+    cells = torch.tensor([[1.0, 0.0], [0.0, 1.0]])[None, :, :, None]  # one band each
+    sums = Sums(cells.sum(dim=1, keepdim=True), cells, cells.sum(dim=(2, 3)))
+    right, wrong = cells, cells.flip(1)
+    found_db = [-masked_si_sdr_loss(m, sums).mean().item() for m in (right, wrong, 0.1 * wrong)]
+    assert found_db[0] == pytest.approx(30, abs=0.1)
+    assert found_db[1:] == pytest.approx([-30, -30], abs=0.1)
+    assert masked_snr_loss(0.1 * wrong, sums).item() < 1  # the SNR hardly minds
+    silent = Sums(sums.mixture, torch.zeros_like(cells), torch.zeros(1, 2))
+    assert not masked_si_sdr_loss(wrong, silent).any()
 
 
 def test_the_spectral_loss_is_zero_for_the_truth_and_rises_with_the_error() -> None:
