@@ -324,8 +324,7 @@ def _load(path: Path, *, mono: bool) -> NDArray[np.float32]:
     from unstir.audio import open_audio
 
     with open_audio(path) as reader:
-        none = np.zeros((reader.info.n_channels, 0), np.float32)
-        waveform = np.concatenate([none, *reader.blocks(2**18)], axis=1)[:2]
+        waveform = reader.read()[:2]
         rate = reader.info.sample_rate
     if mono:
         waveform = waveform.mean(axis=0, keepdims=True)

@@ -225,9 +225,7 @@ def sound(data: bytes, suffix: str, kind: str, folder: Path) -> tuple[NDArray[np
         subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "g722", "-i", path, wav], check=True)
         path = wav
     with open_audio(path) as reader:
-        blocks = [np.zeros((reader.info.n_channels, 0), np.float32), *reader.blocks(2**18)]
-        rate = reader.info.sample_rate
-    waveform = np.concatenate(blocks, axis=1)[:2].T
+        waveform, rate = reader.read()[:2].T, reader.info.sample_rate
     longest = int(LONGEST_S[kind] * rate)
     start = (len(waveform) - longest) // 10 if len(waveform) > longest else 0
     return waveform[start : start + longest], rate

@@ -146,6 +146,17 @@ class AudioReader:
         self._check_open()
         return self._blocks(block_size, start, stop)
 
+    def read(self, start: int = 0, stop: int | None = None) -> Waveform:
+        """Return a stretch at once, all by default; parameters and errors as of `blocks`.
+
+        Returns
+        -------
+        ndarray of float32, shape (channels, samples)
+            Shorter than asked for where the sound ends before ``stop``.
+        """
+        none = np.zeros((self.info.n_channels, 0), np.float32)
+        return np.concatenate([none, *self.blocks(2**18, start, stop)], axis=1)
+
     def close(self) -> None:
         """Close the file; to read on raises."""
         self._is_open = False

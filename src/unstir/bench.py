@@ -29,6 +29,7 @@ from unstir.mixes import SAMPLE_RATE, film_mixes, song_mixes
 from unstir.pcm import to_integers
 from unstir.registry import methods
 from unstir.scene import load_scene
+from unstir.settings import QUERY_METHOD
 
 PAIRS = (
     ("STFT", "stft", "stft-librosa"),
@@ -114,6 +115,8 @@ def memory(
 ) -> None:
     """Print the peak memory of whole runs on files of several lengths, and its slope.
 
+    Of `query` it is that of ``unstir extract``, which listens first.
+
     Parameters
     ----------
     minutes : sequence of float
@@ -170,9 +173,10 @@ def _long_file(folder: Path, minutes: float) -> Path:
 
 
 def _peak(path: Path, method: str, folder: Path) -> dict[str, float]:
-    words = ["separate", str(path), "-o", str(folder / "out"), "--method", method, "--json"]
+    what = ["extract", str(path), "speech"] if method == QUERY_METHOD else ["separate", str(path)]
+    words = [*what, "--method", method, "-o", str(folder / "out"), "--json", "--overwrite"]
     done = subprocess.run(
-        [sys.executable, "-c", MEASURED, *words, "--overwrite"],
+        [sys.executable, "-c", MEASURED, *words],
         capture_output=True,
         text=True,
         check=False,

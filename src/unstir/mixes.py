@@ -69,7 +69,7 @@ def manifest(corpus: Path, split: str = "valid") -> list[dict[str, str]]:
 def load(path: Path) -> Waveform:
     """Return a recording as float32 at 44.1 kHz, shape (2, samples); mono goes to both channels."""
     with open_audio(path) as reader:
-        waveform = np.concatenate(list(reader.blocks(2**18)), axis=1)
+        waveform = reader.read()
         rate = reader.info.sample_rate
     if rate != SAMPLE_RATE:
         waveform = soxr.resample(waveform.T, rate, SAMPLE_RATE, quality="VHQ").T

@@ -175,8 +175,7 @@ def read_excerpt(
                 f"--start-s {start_s:g} lies past the end of {path}, which lasts "
                 f"{found.n_samples / rate:.2f} s; choose one inside it"
             )
-        blocks = list(reader.blocks(_BLOCK, start, start + length))
-    return start, found.n_samples, np.concatenate(blocks, axis=1)
+        return start, found.n_samples, reader.read(start, start + length)
 
 
 def read_reference(
@@ -214,11 +213,10 @@ def read_reference(
                     f"{str(path)!r} has {form[1]} channels at {form[0]} Hz, the mix "
                     f"{info.n_channels} at {info.sample_rate}; they must be equal"
                 )
-            blocks = list(reader.blocks(_BLOCK, start, start + shape[1]))
-        n = sum(block.shape[1] for block in blocks)
-        if n != shape[1] or reader.info.n_samples not in (None, file_samples):
+            part = reader.read(start, start + shape[1])
+        if part.shape[1] != shape[1] or reader.info.n_samples not in (None, file_samples):
             raise AudioError(f"{str(path)!r} is not as long as the mix; they must be equal")
-        total += np.concatenate(blocks, axis=1)
+        total += part
     return total.astype(np.float32)
 
 
@@ -230,4 +228,4 @@ def shown(name: str) -> str:
 def read_whole(path: Path) -> Waveform:
     """Return all samples of a short file."""
     with open_audio(path) as reader:
-        return np.concatenate(list(reader.blocks(_BLOCK)), axis=1)
+        return reader.read()

@@ -272,6 +272,16 @@ def test_blocks_are_the_callers_own(shelf: dict[str, tuple[Path, NDArray[np.floa
         np.testing.assert_array_equal(np.concatenate(list(reader.blocks(100)), axis=1), whole)
 
 
+def test_a_stretch_is_read_at_once(shelf: dict[str, tuple[Path, NDArray[np.float32]]]) -> None:
+    path, whole = shelf["x.flac"]
+    n = whole.shape[1]
+    with open_audio(path) as reader:
+        np.testing.assert_array_equal(reader.read(), whole)
+        np.testing.assert_array_equal(reader.read(500, 700), whole[:, 500:700])
+        np.testing.assert_array_equal(reader.read(n - 5, n + 5), whole[:, -5:])
+        assert reader.read(n, n + 5).shape == (len(whole), 0)
+
+
 def test_a_reader_that_was_closed_says_so(
     shelf: dict[str, tuple[Path, NDArray[np.float32]]],
 ) -> None:
