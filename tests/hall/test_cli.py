@@ -229,12 +229,15 @@ def test_an_output_folder_that_cannot_be_written_is_refused(film: Path, tmp_path
     assert "Traceback" not in done.stderr
 
 
-def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [("separate", "a.wav"), ("extract", "a.wav", "speech")])
+def test_a_full_disk_leaves_nothing_half_written(words: tuple[str, ...], tmp_path: Path) -> None:
     """The limit on file size stands in for the disk: the same kind of error, anywhere."""
     sf.write(tmp_path / "a.wav", mixture_of(scene(60, RATE)).T, RATE, subtype="PCM_16")
+    command, name, *rest = words
     done = unstir(
-        "separate",
-        tmp_path / "a.wav",
+        command,
+        tmp_path / name,
+        *rest,
         "-o",
         tmp_path / "o",
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000)),
