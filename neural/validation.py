@@ -72,7 +72,8 @@ def si_sdr_gain_db(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tenso
     """Return the SI-SDR improvement per scene and source in dB.
 
     Both channels are taken as one signal, no mean taken away, as `unstir.evaluate` does;
-    energies have a floor, so that a silent source gives a number too.
+    energies have a floor, so that a silent source gives a number too, and a silent estimate one
+    that nothing else falls below by much.
 
     Parameters
     ----------
@@ -93,7 +94,8 @@ def _si_sdr(estimate: Tensor, target: Tensor) -> Tensor:
     e, t = estimate.double().flatten(2), target.double().flatten(2)
     scale = (e * t).sum(-1, keepdim=True) / t.square().sum(-1, keepdim=True).clamp(min=1e-12)
     near = (scale * t).square().sum(-1)
-    return 10 * torch.log10((near + 1e-12) / ((e - scale * t).square().sum(-1) + 1e-12))
+    # Of two floors alike, a net that gives nothing would have 0 dB, better than most mixtures.
+    return 10 * torch.log10((near + 1e-12) / ((e - scale * t).square().sum(-1) + 1e-9))
 
 
 @torch.inference_mode()

@@ -7,6 +7,7 @@ import torch
 from unstir.evaluate import si_sdr_db
 from unstir.neural.losses import masked_si_sdr_loss, masked_snr_loss, snr_loss, spectral_loss
 from unstir.neural.planes import Bands, Sums, band_matrices, observe, stft
+from unstir.neural.validation import si_sdr_gain_db
 
 BANDS = Bands(n_fft=512, hop_length=128, n_bands=48, n_single=24)
 
@@ -109,6 +110,12 @@ def test_little_and_wrong_is_as_bad_as_loud_and_wrong() -> None:
     assert masked_snr_loss(0.1 * wrong, sums).item() < 1  # the SNR hardly minds
     silent = Sums(sums.mixture, torch.zeros_like(cells), torch.zeros(1, 2))
     assert not masked_si_sdr_loss(wrong, silent).any()
+
+
+def test_silence_is_no_good_estimate(sources: torch.Tensor) -> None:
+    mixture = sources.sum(dim=1)
+    gains = si_sdr_gain_db(torch.zeros_like(sources), sources, mixture)
+    assert gains.max() < -10
 
 
 def test_the_spectral_loss_is_zero_for_the_truth_and_rises_with_the_error() -> None:
