@@ -66,6 +66,27 @@ def masked_snr_loss(masks: Tensor, sums: Sums) -> Tensor:
     return (10 * torch.log10((error.clamp(min=0) + soft) / (energy + soft))).mean()
 
 
+def si_sdr_loss(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tensor:
+    """Return the negative SI-SDR of waveforms, as `masked_si_sdr_loss` does of spectrograms.
+
+    Parameters
+    ----------
+    estimates, targets : Tensor
+        Shape (batch, sources, channels, samples).
+    mixture : Tensor
+        Shape (batch, channels, samples); sources far below it count nothing.
+
+    Returns
+    -------
+    Tensor
+        In dB, shape (batch, sources), within 30 dB of 0.
+    """
+    energy = targets.square().sum((2, 3))
+    cross = (estimates * targets).sum((2, 3))
+    power = estimates.square().sum((2, 3))
+    return _si_sdr_loss(cross, power, energy, mixture.square().sum((1, 2))[:, None])
+
+
 def masked_si_sdr_loss(masks: Tensor, sums: Sums) -> Tensor:
     r"""Return the negative SI-SDR of the spectrograms that masks cut out, bounded at both ends.
 
@@ -93,13 +114,9 @@ def masked_si_sdr_loss(masks: Tensor, sums: Sums) -> Tensor:
     ----------
     .. [1] J. Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019, eq. 3.
     """
-    mixture = sums.mixture.sum((2, 3))
-    along = (masks * sums.cross).sum((2, 3)).square() / sums.energy.clamp(min=1e-6)
+    cross = (masks * sums.cross).sum((2, 3))
     power = (masks.square() * sums.mixture).sum((2, 3))
-    soft = FLOOR * power + 1e-9 * mixture + 1e-9
-    rest = (power - along).clamp(min=0)
-    loss = 10 * torch.log10((rest + soft) / (along + soft))
-    return torch.where(sums.energy > SILENT * mixture, loss, 0)
+    return _si_sdr_loss(cross, power, sums.energy, sums.mixture.sum((2, 3)))
 
 
 def spectral_loss(estimates: Tensor, targets: Tensor) -> Tensor:
@@ -126,6 +143,14 @@ def spectral_loss(estimates: Tensor, targets: Tensor) -> Tensor:
         b = (stft(targets, n_fft, n_fft // 4).abs() + 1e-5) ** 0.3
         total = total + (a - b).abs().mean() / b.mean()
     return total / len(RESOLUTIONS)
+
+
+def _si_sdr_loss(cross: Tensor, power: Tensor, energy: Tensor, mixture: Tensor) -> Tensor:
+    along = cross.square() / energy.clamp(min=1e-6)
+    soft = FLOOR * power + 1e-9 * mixture + 1e-9
+    rest = (power - along).clamp(min=0)
+    loss = 10 * torch.log10((rest + soft) / (along + soft))
+    return torch.where(energy > SILENT * mixture, loss, 0)
 
 
 def _power(x: Tensor, from_axis: int) -> Tensor:

@@ -19,7 +19,13 @@ from unstir.neural.batches import TrainConfig
 from unstir.neural.chimera import Chimera
 from unstir.neural.clustering import chimera_loss
 from unstir.neural.frames import linked_magnitude, stft
-from unstir.neural.losses import masked_si_sdr_loss, masked_snr_loss, snr_loss, spectral_loss
+from unstir.neural.losses import (
+    masked_si_sdr_loss,
+    masked_snr_loss,
+    si_sdr_loss,
+    snr_loss,
+    spectral_loss,
+)
 from unstir.neural.pack import SAMPLE_RATE
 from unstir.neural.planes import Bands, Sums
 from unstir.neural.validation import validate
@@ -74,10 +80,10 @@ def task(config: TrainConfig, net: nn.Module) -> Task:
     if config.loss == "voice":
         return Task(vad.loss, vad.validate, "balanced_accuracy", "loss", None, sample_rate)
     bands = None if config.spectral else getattr(net, "bands", None)
-    if config.loss == "snr" and bands is None:
-        waveform_loss = partial(_waveform_loss, spectral=config.spectral)
+    if config.loss in ON_PLANES and bands is None:
+        waveform_loss = partial(_waveform_loss, loss=config.loss, spectral=config.spectral)
         return Task(waveform_loss, _gains, "gain_db", "loss_db", None, sample_rate)
-    if config.loss in ON_PLANES and bands is not None:
+    if config.loss in ON_PLANES:
         planes_loss = partial(_planes_loss, loss=ON_PLANES[config.loss])
         return Task(planes_loss, _gains, "gain_db", "loss_db", bands, sample_rate)
     if config.loss not in OTHERS:
@@ -105,14 +111,16 @@ def _both_losses(masks: Tensor, sums: Sums) -> Tensor:
     return (masked_snr_loss(masks, sums) + masked_si_sdr_loss(masks, sums).mean()) / 2
 
 
-def _waveform_loss(net: Any, sources: Tensor, *, spectral: float) -> Tensor:
+def _waveform_loss(net: Any, sources: Tensor, *, loss: str, spectral: float) -> Tensor:
     mixture = sources.sum(dim=1)
     with torch.autocast(sources.device.type, torch.bfloat16):
         estimates = net(mixture).float()
-    loss = snr_loss(estimates, sources, mixture)
+    found = snr_loss(estimates, sources, mixture)
+    if loss == "si_sdr":
+        found = (found + si_sdr_loss(estimates, sources, mixture).mean()) / 2
     if spectral:
-        loss = loss + spectral * spectral_loss(estimates, sources)
-    return loss
+        found = found + spectral * spectral_loss(estimates, sources)
+    return found
 
 
 def _chimera_loss(net: Chimera, sources: Tensor) -> Tensor:

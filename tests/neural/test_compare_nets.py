@@ -36,8 +36,9 @@ def test_every_net_that_is_compared_has_a_recipe_and_runs_of_one_kind(script: Mo
     assert set(script.COMPARED.values()) <= set(RECIPES)
     configs = [script.config_of(title, 200) for title in script.COMPARED]
     assert {(c.learning_rate, c.decay, c.warmup, c.seed, c.steps) for c in configs} == {
-        (2e-3, 0.6, 20, 3, 200)
+        (1e-3, 0.6, 20, 3, 200)
     }
+    assert [c.loss for c in configs].count("snr") == 2  # where losses are compared
     assert [c.spectral > 0 for c in configs].count(True) == 1
 
 

@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from unstir.evaluate import si_sdr_db
-from unstir.neural.losses import masked_si_sdr_loss, masked_snr_loss, snr_loss, spectral_loss
+from unstir.neural.losses import (
+    masked_si_sdr_loss,
+    masked_snr_loss,
+    si_sdr_loss,
+    snr_loss,
+    spectral_loss,
+)
 from unstir.neural.planes import Bands, Sums, band_matrices, observe, stft
 from unstir.neural.validation import si_sdr_gain_db
 
@@ -98,6 +104,8 @@ def test_the_si_sdr_of_masks_is_that_of_the_waveforms(sources: torch.Tensor) -> 
     ]
     assert found.numpy() == pytest.approx(np.array(expected), abs=0.2)  # edges, and the floor
     torch.testing.assert_close(masked_si_sdr_loss(0.01 * masks, sums), found, atol=0.05, rtol=0)
+    of_waveforms = si_sdr_loss(estimates, sources, sources.sum(dim=1))
+    assert of_waveforms.numpy() == pytest.approx(np.array(expected), abs=0.2)
 
 
 def test_little_and_wrong_is_as_bad_as_loud_and_wrong() -> None:
