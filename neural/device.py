@@ -4,14 +4,18 @@ What was asked for is taken or refused, never replaced. On one device the same i
 same bytes: cuDNN is held to its deterministic algorithms, and on a CPU the number of threads
 is left as torch found it at the start (set ``OMP_NUM_THREADS`` to choose), since another number
 may round sums differently.
+
+Every computation of a net runs within `inference`, and what it gives comes out through `finite`: so
+too little memory and broken weights end in one sentence, whichever net it is.
 """
 
 import contextlib
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
-from unstir.errors import SettingsError, UnknownNameError
+from unstir.errors import AudioError, SettingsError, UnknownNameError
 
 
 def resolve(device: str) -> torch.device:
@@ -115,6 +119,12 @@ def inference(device: torch.device, precision: str) -> Iterator[None]:
     precision : {"bf16", "fp32"}
         As `choose_precision` gives it. With bf16, products take bf16 and everything else,
         transforms and normalizations among it, stays fp32: torch's autocasting.
+
+    Raises
+    ------
+    AudioError
+        If what is done in it needs more memory than the GPU has. Nets take one window at a time, so
+        there is no smaller batch to fall back to.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
@@ -126,4 +136,62 @@ def inference(device: torch.device, precision: str) -> Iterator[None]:
                 enabled=True, benchmark=False, deterministic=True, allow_tf32=False
             )
             stack.enter_context(flags)
+        stack.enter_context(holding("one window, and windows are never shortened", device))
         yield
+
+
+@contextlib.contextmanager
+def holding(what: str, device: torch.device | str) -> Iterator[None]:
+    """Give a context in which a GPU that runs out of memory ends in one sentence.
+
+    Parameters
+    ----------
+    what : str
+        What its memory is to hold.
+    device : torch.device or str
+        As `resolve` gives it.
+
+    Raises
+    ------
+    AudioError
+        If it does not; what torch kept in reserve is given back.
+
+    Examples
+    --------
+    >>> with holding("the net", "cuda:0"):  # doctest: +ELLIPSIS
+    ...     raise torch.cuda.OutOfMemoryError
+    Traceback (most recent call last):
+    unstir.errors.AudioError: the memory of cuda:0 does not hold the net; free some of it, or ...
+    """
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        raise AudioError(
+            f"the memory of {device} does not hold {what}; free some of it, or use --device cpu"
+        ) from None
+
+
+def finite(output: Tensor) -> Tensor:
+    """Return what a net gave, made sure to be numbers.
+
+    Parameters
+    ----------
+    output : Tensor
+        Of any shape.
+
+    Raises
+    ------
+    AudioError
+        If NaN or infinity is in it.
+
+    Examples
+    --------
+    >>> finite(torch.ones(2))
+    tensor([1., 1.])
+    """
+    if not output.isfinite().all():
+        raise AudioError(
+            "the net gave NaN or infinity; get its weights anew, or use another --device or method"
+        )
+    return output

@@ -15,6 +15,7 @@ from unstir.neural.render import render
 from unstir.neural.scenes import STEMS, Recipe
 from unstir.neural.split import family
 
+FIVE_ONE = ("FL", "FR", "FC", "LFE", "SL", "SR")
 SURROUND_DELAY_S = 0.012
 SURROUND_DB = -9.0
 LFE_HZ = 100.0
@@ -99,7 +100,12 @@ def write_film_scenes(
             if channels == 6:
                 stems = surround(stems)
             place = folder / f"{index:05d}"
-            write_scene(place, dict(zip(STEMS, stems, strict=True)), sample_rate=SAMPLE_RATE)
+            write_scene(
+                place,
+                dict(zip(STEMS, stems, strict=True)),
+                sample_rate=SAMPLE_RATE,
+                layout=FIVE_ONE if channels == 6 else None,
+            )
             yield place
 
 
@@ -118,7 +124,7 @@ def surround(stems: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns
     -------
     ndarray of float32, shape (3, 6, samples)
-        In the order L, R, C, LFE, Ls, Rs.
+        In the order L, R, C, LFE, Ls, Rs: `FIVE_ONE`.
 
     Examples
     --------

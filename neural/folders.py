@@ -333,6 +333,7 @@ def write_scene(
     stems: Stems,
     *,
     sample_rate: int,
+    layout: tuple[str, ...] | None = None,
     annotations: Sequence[Annotation] = (),
 ) -> None:
     """Write a scene in the layout of Divide and Remaster, as 32-bit float wave files.
@@ -349,6 +350,9 @@ def write_scene(
         Speech, music and effects.
     sample_rate : int
         In hertz.
+    layout : tuple of str, optional
+        Loudspeaker of every channel (``"FL"``, ``"FC"`` ...). Above two channels the files name
+        none without it, and whoever reads them takes neighbors for pairs.
     annotations : sequence of Annotation
         The rows of ``annots.csv``.
 
@@ -387,7 +391,12 @@ def write_scene(
         for name, waveform in waveforms.items():
             shape = dict(zip(("n_channels", "n_samples"), waveform.shape, strict=True))
             with open_writer(
-                partial / name, "wav", sample_rate=sample_rate, subtype="FLOAT", **shape
+                partial / name,
+                "wav",
+                sample_rate=sample_rate,
+                subtype="FLOAT",
+                layout=layout,
+                **shape,
             ) as writer:
                 writer.write(waveform)
         _write_annotations(partial / "annots.csv", annotations)

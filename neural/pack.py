@@ -22,6 +22,8 @@ from unstir.neural.split import Row, assign, family, halves
 
 SAMPLE_RATE = 44100
 MU = 255.0
+COLUMNS = ("path", "kind", "label", "source_repo", "licence", "seconds", "samplerate")
+_WANTED = f"{', '.join(COLUMNS)} and, where it is known, author_if_known"
 Encoding = Literal["pcm16", "mulaw8"]
 
 
@@ -74,9 +76,10 @@ def pack(
     Parameters
     ----------
     corpora : Path or sequence of Path
-        Folders with ``MANIFEST.csv``. Recordings of the first keep their paths; to those of
-        the others the name of their folder is put in front, so that a pack of one folder stays
-        a part of the pack of several.
+        Folders with ``MANIFEST.csv``, which has the columns of `COLUMNS` and may have
+        author_if_known, from which families are named; others are not looked at. Recordings of
+        the first folder keep their paths; to those of the others the name of their folder is
+        put in front, so that a pack of one folder stays a part of the pack of several.
     out : Path
         A new or empty folder.
     shard_mb : float
@@ -122,17 +125,18 @@ def _manifest(corpus: Path) -> list[dict[str, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise AudioError(
             f"{path} cannot be read ({getattr(error, 'strerror', 'no text')}); a folder of "
-            "recordings with its manifest is wanted"
+            f"recordings is wanted, with a table of these columns: {_WANTED}"
         ) from None
+    missing = [name for name in COLUMNS if rows and name not in rows[0]]
     try:
-        assign(rows)
-        missing = {"licence"} - set(rows[0]) if rows else set()
-    except KeyError as error:
-        missing = set(error.args)
+        if not missing:
+            assign(rows)
+    except KeyError as error:  # the author of what was gathered
+        missing = [str(name) for name in error.args]
     except (ValueError, TypeError):
         raise AudioError(f"{path} is damaged: seconds and sample rates must be numbers") from None
     if missing:
-        raise AudioError(f"{path} has no column {missing.pop()!r}; it is no manifest of recordings")
+        raise AudioError(f"{path} has no column {missing[0]!r}; wanted are {_WANTED}")
     return rows
 
 

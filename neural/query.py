@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from unstir.audio import open_audio
 from unstir.errors import AudioError, SettingsError
 from unstir.neural.checkpoint import Model
-from unstir.neural.device import choose_precision, inference, resolve
+from unstir.neural.device import choose_precision, finite, inference, resolve
 from unstir.neural.planes import planes_of
 from unstir.neural.query_net import QueryNet, n_presence_frames
-from unstir.neural.separator import Leveled, gain_to_level_db, open_model
+from unstir.neural.separator import Leveled, gain_to_level_db, open_model, placed
 from unstir.neural.text import N_DIMENSIONS, TeacherEncoder, encode
 from unstir.streaming import AtRate
 from unstir.types import FILM, Mixture, State, Stems, Waveform
@@ -118,6 +118,11 @@ class QuerySeparator:
         -------
         ndarray of float32 in [0, 1], shape (queries, frames)
             A frame every `unstir.neural.query_net.FRAME` samples. In silence nothing sounds.
+
+        Raises
+        ------
+        AudioError
+            If the net gives NaN, or the GPU's memory does not hold the window.
         """
         net = _query_net(open_model(self.model, self.device))
         asked = self.asked()
@@ -125,9 +130,9 @@ class QuerySeparator:
             return np.zeros((len(asked), n_presence_frames(mix.n_samples)), np.float32)
         place = torch.device(self.device)
         leveled = (mix.waveform * np.float64(10 ** (gain_db / 20))).astype(np.float32)
-        with inference(place, self.precision):
+        with placed(self.model, mix), inference(place, self.precision):
             sounds = net.when(torch.from_numpy(leveled)[None].to(place), asked.to(place)[None])[0]
-        found: NDArray[np.float32] = sounds.cpu().numpy()
+            found: NDArray[np.float32] = finite(sounds).cpu().numpy()
         return found
 
 
@@ -265,19 +270,27 @@ def hear(net: QueryNet, path: str, device: str) -> Tensor:
     Raises
     ------
     AudioError
-        If it cannot be read, is silent, or is shorter than a tenth of a second.
+        If it cannot be read, is silent, or is shorter than a tenth of a second; and as of
+        `hear_mixture`.
     """
     mix = Mixture(_loudest(path), 44100)
     return hear_mixture(net, mix, device)
 
 
 def hear_mixture(net: QueryNet, mix: Mixture, device: str) -> Tensor:
-    """Return what `hear` does, of sound in memory: one or two channels at 44.1 kHz."""
+    """Return what `hear` does, of sound in memory: one or two channels at 44.1 kHz.
+
+    Raises
+    ------
+    AudioError
+        If the net gives NaN or infinity, or the GPU's memory does not hold the sound.
+    """
     place = torch.device(device)
     gain = np.float64(10 ** (gain_to_level_db([mix]) / 20))
     leveled = torch.from_numpy((mix.waveform * gain).astype(np.float32))
     with inference(place, "fp32"):
-        return net.hear(planes_of(leveled[None].to(place), net.bands))[0].cpu().clone()
+        heard = net.hear(planes_of(leveled[None].to(place), net.bands))[0]
+        return finite(heard).cpu().clone()
 
 
 def _loudest(path: str) -> Waveform:

@@ -17,8 +17,10 @@ from unstir.neural.query_net import QueryConfig, QueryNet
 from unstir.neural.vocalnet import Vad, Vocalnet, grow
 
 SIX_S = 6 * SAMPLE_RATE  # whole numbers of samples at 22050 Hz, too
+LATER_LEGS: dict[str, Any] = {"channels": (24, 48, 80), "dropout": 0.2}
 AT_22_KHZ: dict[str, Any] = {"n_sources": 3, "sample_rate": 22050}
 
+# `compact-film` was trained in three legs, each begun with the weights of the one before.
 # From mrx-small on, for comparison only: other published nets at reduced size (MRX at 44.1 kHz,
 # the others at 22.05 kHz; those that see 0.3 s at once get shorter scenes), and other families to
 # compare `compact-film` with, for as many steps as cost the same. The last are refiners, trained
@@ -26,6 +28,14 @@ AT_22_KHZ: dict[str, Any] = {"n_sources": 3, "sample_rate": 22050}
 RECIPES: dict[str, TrainConfig] = {
     "compact-film": TrainConfig(
         steps=4200, learning_rate=2e-3, warmup=150, decay=0.7, validate_every=350
+    ),
+    "compact-film-2": TrainConfig(
+        steps=2400, net_config=LATER_LEGS, learning_rate=1.2e-3, warmup=50, decay=0.8,
+        weight_decay=0.03, made=0.25, seed=5, validate_every=200,
+    ),
+    "compact-film-3": TrainConfig(
+        steps=1500, net_config=LATER_LEGS, learning_rate=8e-4, warmup=30, decay=0.9,
+        weight_decay=0.03, made=0.25, seed=7, validate_every=150,
     ),
     "compact-film-causal": TrainConfig(
         steps=4200, learning_rate=2e-3, warmup=150, decay=0.7, validate_every=350,
@@ -123,10 +133,11 @@ def start(config: TrainConfig, path: Path) -> dict[str, Tensor]:
     config : TrainConfig
         What will be trained.
     path : Path
-        A model of the same net and sizes. Of `Compact` it may have more sources: the run begins
-        with the first of them (speech and music become vocals and accompaniment); a `QueryNet`
-        begins with all of it but the last layer. For the mask net that grows from it, a voice
-        detector: then the last layer's weights are those that torch draws next.
+        A model of the same net and sizes. Of `Compact` it may have another dropout and more
+        sources: the run begins with the first of them (speech and music become vocals and
+        accompaniment); a `QueryNet` begins with all of it but the last layer. For the mask net
+        that grows from it, a voice detector: then the last layer's weights are those that torch
+        draws next.
 
     Raises
     ------
@@ -143,7 +154,7 @@ def start(config: TrainConfig, path: Path) -> dict[str, Tensor]:
     if (
         isinstance(model.net, Compact)
         and net_class is Compact
-        and model.config.n_sources > wanted.n_sources
+        and model.config.n_sources >= wanted.n_sources
         and replace(model.config, n_sources=wanted.n_sources, dropout=wanted.dropout) == wanted
     ):
         weights = dict(model.net.state_dict())

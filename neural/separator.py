@@ -5,7 +5,8 @@ gain is learned once per recording, so that windows agree with each other, and u
 estimates miss of the mix is shared out evenly among them.
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +20,7 @@ from torch import nn
 from unstir.errors import AudioError, SettingsError
 from unstir.loudness import Meter
 from unstir.neural.checkpoint import Model, load, random_model
-from unstir.neural.device import choose_precision, inference, resolve
+from unstir.neural.device import choose_precision, finite, holding, inference, resolve
 from unstir.spectral import consistent
 from unstir.streaming import AtRate
 from unstir.types import SONG, Mixture, State, Stems, Waveform
@@ -161,11 +162,8 @@ class Leveled:
         # In float64: the gain of what is barely there exceeds float32's range.
         gain = np.float64(10 ** (self.gain_db / 20))
         leveled = (mix.waveform * gain).astype(np.float32)
-        try:
+        with placed(self.name, mix):
             estimates = run(self.model.net, leveled, self.device, self.precision)
-        except AudioError as error:
-            at_s = mix.start / mix.sample_rate
-            raise AudioError(f"{self.name} at {at_s:.0f} s: {error}") from None
         found = dict(zip(self.model.sources, (estimates / gain).astype(np.float32), strict=True))
         return consistent(mix, as_stems(mix, found, self.stems))
 
@@ -195,22 +193,36 @@ def run(net: nn.Module, waveform: Waveform, device: str, precision: str) -> NDAr
         If the net gives NaN or infinity, or the GPU's memory does not hold it.
     """
     place = torch.device(device)
-    try:
-        with inference(place, precision):
-            mixture = torch.from_numpy(waveform).to(place)
-            output = net(mixture[None])[0].float().cpu()  # (sources, channels, samples)
-    except torch.cuda.OutOfMemoryError:
-        torch.cuda.empty_cache()
-        raise AudioError(
-            f"the memory of {device} does not hold one window, and windows are never shortened; "
-            "free some of it, or use --device cpu"
-        ) from None
-    estimates: NDArray[np.float32] = output.numpy()
-    if not np.isfinite(estimates).all():
-        raise AudioError(
-            "the net gave NaN or infinity; get its weights anew, or use another --device or method"
-        )
+    with inference(place, precision):
+        mixture = torch.from_numpy(waveform).to(place)
+        output = net(mixture[None])[0].float().cpu()  # (sources, channels, samples)
+    estimates: NDArray[np.float32] = finite(output).numpy()
     return estimates
+
+
+@contextlib.contextmanager
+def placed(name: str, mix: Mixture) -> Iterator[None]:
+    """Give a context in which an `AudioError` says of which model and of which window it is.
+
+    Parameters
+    ----------
+    name : str
+        Of the model.
+    mix : Mixture
+        The window.
+
+    Examples
+    --------
+    >>> with placed("mrx", Mixture(np.zeros((1, 9), np.float32), 3, start=6)):
+    ...     raise AudioError("the net gave NaN")
+    Traceback (most recent call last):
+    unstir.errors.AudioError: mrx at 2 s: the net gave NaN
+    """
+    try:
+        yield
+    except AudioError as error:
+        at_s = mix.start / mix.sample_rate
+        raise AudioError(f"{name} at {at_s:.0f} s: {error}") from None
 
 
 def as_stems(mix: Mixture, estimates: Mapping[str, Waveform], stems: tuple[str, ...]) -> Stems:
@@ -292,6 +304,8 @@ def open_model(model: str, device: str) -> Model:
     ------
     SettingsError
         If the model cannot be loaded.
+    AudioError
+        If the GPU's memory does not hold it.
     """
     scheme, _, net_name = model.partition(":")
     if scheme == "random":
@@ -307,12 +321,14 @@ def open_model(model: str, device: str) -> Model:
 @lru_cache(maxsize=4)  # a hybrid holds two, a comparison of two hybrids four
 def _loaded(path: Path, device: str, stamp: tuple[Any, ...]) -> Model:
     model = load(path)
-    model.net.to(device)
+    with holding("the net", device):
+        model.net.to(device)
     return model
 
 
 @lru_cache(maxsize=1)
 def _drawn(net_name: str, device: str) -> Model:
     model = random_model(net_name)
-    model.net.to(device)
+    with holding("the net", device):
+        model.net.to(device)
     return model

@@ -239,6 +239,10 @@ def train(
         if out_of_time:
             break
     if world > 1:
+        # All return what the first has written: statistics of normalization are its own batches'.
+        for value in mean.values():
+            torch.distributed.broadcast(value, 0)
+        torch.distributed.barrier()
         torch.distributed.destroy_process_group()
     final = build(config)
     final.load_state_dict(mean)

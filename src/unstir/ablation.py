@@ -22,7 +22,7 @@ from torch import Tensor
 from unstir.errors import SettingsError
 from unstir.hybrid.bank import TELLS, Bank
 from unstir.joined import View, changes, look
-from unstir.neural.device import choose_precision, inference
+from unstir.neural.device import choose_precision, finite, inference
 from unstir.neural.refiner import Refiner, Seen
 from unstir.neural.separator import open_model
 from unstir.spectral import Spectrum, consistent
@@ -183,7 +183,7 @@ def refined(at: Look, refiner: Refiner, seen: Seen, leakage: float = 0.0) -> Ste
     """
     device = _device_of(refiner)
     with inference(device, choose_precision(device)):
-        corrections = refiner(Seen(*(plane[None] for plane in seen)), 2.0**-leakage)[0]
+        corrections = finite(refiner(Seen(*(plane[None] for plane in seen)), 2.0**-leakage)[0])
     with inference(device, "fp32"):
         found = changes(at.view, corrections, refiner.config, at.mix.n_samples)
     pairs = zip(at.base.items(), found, strict=True)

@@ -1,17 +1,19 @@
 """Speed and memory of nets: ours as files are separated with them, and HTDemucs beside them.
 
-``python -m unstir.bench_neural NAME PRECISION`` measures one, in the process that it is. For
-HTDemucs, the package's class alone is measured, on segments of its own length end to end and with
-random weights: less than what it takes to use it, which overlaps segments.
+``python -m unstir.bench_neural NAME PRECISION`` measures one, in the process that it is. The hybrid
+is measured whole: its base, every prior and the refiner. For HTDemucs, the package's class alone is
+measured, on whole segments of its own length end to end and with random weights: less than what it
+takes to use it, which overlaps segments.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,15 +24,18 @@ from rich.table import Table
 from unstir.bench import keep
 from unstir.bench_tasks import measure
 from unstir.errors import SettingsError, UnknownNameError, UnstirError
-from unstir.registry import methods
+from unstir.registry import methods, weights_of
 from unstir.separate import separate_with
-from unstir.types import FILM, Mixture, Waveform
+from unstir.types import FILM, Mixture, Separator, Waveform
+from unstir.weights import locate
 
 SAMPLE_RATE = 44100
 OURS = "compact-film"
 PEER = "htdemucs"
-NETS = {OURS: "compact", "mrx": "mrx", PEER: "demucs"}
+HYBRID = "hybrid"
+NETS = {OURS: "compact", HYBRID: "refiner", "mrx": "mrx", PEER: "demucs"}
 PRECISIONS = ("bf16", "fp32")
+COLUMNS = ("net", "weights", "device", "sound s", "took s", "x real time", "peak MB")
 
 
 def neural(seconds: float, wanted: Sequence[str] | None = None, out: Path | None = None) -> None:
@@ -39,7 +44,8 @@ def neural(seconds: float, wanted: Sequence[str] | None = None, out: Path | None
     Parameters
     ----------
     seconds : float
-        How much stereo noise at 44.1 kHz is separated.
+        How much stereo noise at 44.1 kHz is separated; HTDemucs gets as many whole segments
+        of its own length as that takes.
     wanted : sequence of str, optional
         Names of `NETS`; by default all.
     out : Path, optional
@@ -63,33 +69,42 @@ def neural(seconds: float, wanted: Sequence[str] | None = None, out: Path | None
     figures: dict[str, Any] = {
         f"{net} {precision}": _measured(net, precision, seconds) for net, precision in shown
     }
-    table = Table(title=f"{seconds:g} s of 44.1 kHz stereo", title_justify="left")
-    for title in ("net", "weights", "device", "seconds", "x real time", "peak MB"):
-        table.add_column(title, justify="left" if title in ("net", "weights") else "right")
-    for name, found in figures.items():
-        if found is None:
-            table.add_row(name, "not installed")
-            continue
-        table.add_row(
-            name,
-            found["weights"],
-            found["device"],
-            f"{found['seconds']:.2f}",
-            f"{_speed(found):.1f}",
-            f"{found['peak_mb']:.0f}",
-        )
     for precision in PRECISIONS:
         ours, peer = (figures.get(f"{net} {precision}") for net in (OURS, PEER))
         if ours and peer:
-            ratio = figures[f"ratio {precision}"] = _speed(ours) / _speed(peer)
-            table.add_row(f"ratio {precision}", "", "", "", f"{ratio:.1f}", "", style="bold")
+            figures[f"ratio {precision}"] = _speed(ours) / _speed(peer)
     console = Console(highlight=False)
-    console.print(table)
+    console.print(table(figures))
+    console.print("x real time: seconds of sound, as this row was given it, in a second")
     if None in figures.values():
         console.print(f"{PEER} is not installed: pip install 'unstir\\[demucs]'")
     if "ratio fp32" in figures:
         console.print(f"ratio: how many times faster {OURS} is than {PEER}")
     keep(out, "neural", figures)
+
+
+def table(figures: Mapping[str, Any]) -> Table:
+    """Return the figures that `neural` keeps as the table that it prints."""
+    shown = Table(title="44.1 kHz stereo", title_justify="left")
+    for title in COLUMNS:
+        on_left = title in ("net", "weights")
+        shown.add_column(title, justify="left" if on_left else "right", no_wrap=title == "net")
+    for name, found in figures.items():
+        if found is None:
+            shown.add_row(name, "absent")
+        elif isinstance(found, float):
+            shown.add_row(name, "", "", "", "", f"{found:.1f}", "", style="bold")
+        else:
+            shown.add_row(
+                name,
+                found["weights"],
+                found["device"],
+                f"{found['duration_s']:.1f}",
+                f"{found['seconds']:.2f}",
+                f"{_speed(found):.1f}",
+                f"{found['peak_mb']:.0f}",
+            )
+    return shown
 
 
 def _speed(figures: dict[str, Any]) -> float:
@@ -124,8 +139,13 @@ def noise(seconds: float) -> Waveform:
     return (0.05 * np.random.default_rng(0).standard_normal((2, n))).astype(np.float32)
 
 
-def _task(net: str, precision: str, seconds: float) -> tuple[Callable[[], Any], str, float]:
-    """Return what is measured, with whose weights, and how many seconds of sound that is."""
+def _task(
+    net: str, precision: str, seconds: float, folder: Path
+) -> tuple[Callable[[], Any], str, float]:
+    """Return what is measured, with whose weights, and how many seconds of sound that is.
+
+    What is drawn is kept in the folder, which must be there for as long as it is measured.
+    """
     from unstir.neural.checkpoint import random_model
     from unstir.neural.device import resolve
     from unstir.neural.separator import NetSeparator, run
@@ -141,16 +161,39 @@ def _task(net: str, precision: str, seconds: float) -> tuple[Callable[[], Any], 
             "random",
             n_segments * length / SAMPLE_RATE,
         )
+    mix = Mixture(noise(seconds), SAMPLE_RATE)
+    if net == HYBRID:
+        hybrid, weights = _hybrid(precision, folder)
+        return lambda: separate_with(hybrid, mix), weights, mix.duration_s
     method = methods().get(net)
     trained = method is not None and not method.needs
     model = method.weights[0] if method and trained else f"random:{NETS[net]}"
     separator = NetSeparator(FILM, model, precision=precision)
-    mix = Mixture(noise(seconds), SAMPLE_RATE)
     return (
         lambda: separate_with(separator, mix),
         "trained" if trained else "random",
         mix.duration_s,
     )
+
+
+def _hybrid(precision: str, folder: Path) -> tuple[Separator, str]:
+    """Return the hybrid over its default base, and what weights its refiner has.
+
+    Where none ship, the refiner is one of the size that is trained, with weights that were drawn,
+    kept in the folder: what it costs does not depend on them.
+    """
+    from unstir.hybrid.bank import Bank
+    from unstir.joined import Hybrid
+    from unstir.neural.checkpoint import random_model, save
+    from unstir.neural.refiner import RefinerConfig
+
+    model = weights_of(methods()[HYBRID], "film")[0]
+    if locate(model).is_file():
+        return Hybrid(FILM, model, precision=precision), "trained"
+    drawn = random_model(NETS[HYBRID], RefinerConfig(len(Bank(FILM).names), len(FILM)))
+    path = folder / "drawn.safetensors"
+    save(path, NETS[HYBRID], drawn.net, drawn.config, FILM, {})
+    return Hybrid(FILM, f"file:{path}", precision=precision), "random"
 
 
 def main() -> None:
@@ -162,9 +205,12 @@ def main() -> None:
     parser.add_argument("precision", choices=PRECISIONS)
     parser.add_argument("--seconds", type=float, default=30.0)
     options = parser.parse_args()
-    task, weights, duration_s = _task(options.net, options.precision, options.seconds)
     on_gpu = torch.cuda.is_available()
-    figures: dict[str, Any] = dict(measure(task, duration_s))
+    with TemporaryDirectory() as folder:
+        task, weights, duration_s = _task(
+            options.net, options.precision, options.seconds, Path(folder)
+        )
+        figures: dict[str, Any] = dict(measure(task, duration_s))
     figures |= {"weights": weights, "device": "cuda" if on_gpu else "cpu"}
     if on_gpu:
         figures["gpu_peak_mb"] = torch.cuda.max_memory_allocated() / 2**20

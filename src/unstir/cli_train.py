@@ -2,8 +2,10 @@
 
 import argparse
 import contextlib
+import importlib.util
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 # Those of unstir.neural.recipes, here too since help must not wait for torch.
 RECIPES = {
     "compact-film": "speech, music and effects",
+    "compact-film-2, compact-film-3": "its further legs; --init with the model of the leg before",
     "compact-film-causal": "the same for streams: no look-ahead",
     "compact-song": "vocals and accompaniment",
     "vad": "which frames hold speech",
@@ -47,6 +50,8 @@ def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "  unstir data pack corpus -o packed\n"
         "  unstir train compact-film --pack packed -o runs/film\n"
         "  unstir train compact-film --pack packed -o runs/film --minutes 10 --device cuda\n"
+        "  unstir train compact-film-2 --pack packed -o runs/film-2 "
+        "--init runs/film/compact-film.safetensors\n"
         "  unstir data observe --pack packed -o observed\n"
         "  unstir train hybrid-film --pack packed --observed observed -o runs/hybrid",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -122,7 +127,7 @@ def _train(options: argparse.Namespace) -> int:
         init = start(config, options.init) if options.init else None
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"--init {options.init} needs {error.name}, which is not installed here; install it"
+            f"--init {options.init} needs {_missing(error)}, which is not installed; install it"
         ) from None
     is_first = os.environ.get("RANK", "0") == "0"
     if is_first:
@@ -146,10 +151,12 @@ def _train(options: argparse.Namespace) -> int:
         try:
             path = export(options.recipe, config, net, pack, options.out)
         except ModuleNotFoundError as error:
-            raise SettingsError(
-                f"the run in {options.out} is kept, but {error.name} is not installed here and no "
-                "model was written; install it and give the same command again"
-            ) from None
+            print(
+                f"the run is in {options.out}, but no model yet, since {_missing(error)} is not "
+                "installed here; install it and give the same command again",
+                file=sys.stderr,
+            )
+            return 0
         print(f"{path} holds the weights so far; {options.out / 'log.jsonl'} the curve")
     return 0
 
@@ -170,11 +177,19 @@ def _asked(config: "TrainConfig", pack: "Pack") -> "Observed":
 
 
 def _said(entry: dict[str, Any]) -> tuple[str, str]:
-    """Return an entry's validation and loss in words."""
+    """Return an entry's validation in words, and a line with its loss besides."""
     loss = f"{entry['loss_db']:.2f} dB" if "loss_db" in entry else f"{entry['loss']:.4f}"
-    if "gain_db" in entry:
-        return f"{entry['gain_db']:+.2f} dB", loss
-    return f"balanced accuracy {100 * entry['balanced_accuracy']:.2f} %", loss
+    found = (
+        f"{entry['gain_db']:+.2f} dB"
+        if "gain_db" in entry
+        else f"balanced accuracy {100 * entry['balanced_accuracy']:.2f} %"
+    )
+    return found, f"step {entry['step']}: {found}, loss {loss}"
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    """Return what is to be installed."""
+    return str(error.name).partition(".")[0]
 
 
 def _ignore(_: object) -> None:
@@ -193,7 +208,13 @@ def _local(device: str) -> str:
 
 @contextlib.contextmanager
 def _bar(total: int) -> Iterator[tuple[Callable[[dict[str, Any]], None], Callable[[int], None]]]:
-    """Give what is told of validations and what is told of steps, and show both."""
+    """Give what is told of validations and what is told of steps, and show both.
+
+    Without rich, as on a machine that only trains, validations are plain lines.
+    """
+    if importlib.util.find_spec("rich") is None:
+        yield lambda entry: print(_said(entry)[1], file=sys.stderr, flush=True), _ignore
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
@@ -205,8 +226,8 @@ def _bar(total: int) -> Iterator[tuple[Callable[[dict[str, Any]], None], Callabl
         task = bars.add_task("", total=total, gain="-")
 
         def listener(entry: dict[str, Any]) -> None:
-            gain, loss = _said(entry)
+            gain, line = _said(entry)
             bars.update(task, gain=gain)
-            console.print(f"step {entry['step']}: {gain}, loss {loss}")
+            console.print(line)
 
         yield listener, lambda step: bars.update(task, completed=step)

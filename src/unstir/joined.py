@@ -7,6 +7,7 @@ the level of its training, both undone.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +17,10 @@ from unstir.errors import SettingsError
 from unstir.heap import give_back
 from unstir.hybrid import fast_bank
 from unstir.hybrid.bank import Bank
-from unstir.neural.device import choose_precision, inference, resolve
+from unstir.neural.device import choose_precision, finite, inference, resolve
 from unstir.neural.planes import Bands, istft, planes, stft, to_bands, to_bins
 from unstir.neural.refiner import Refiner, RefinerConfig, Seen, shares_of
-from unstir.neural.separator import gain_to_level_db, open_model
+from unstir.neural.separator import gain_to_level_db, open_model, placed
 from unstir.registry import Method, find, make, methods
 from unstir.settings import DEFAULT_BASES
 from unstir.spectral import analyze, consistent
@@ -144,10 +145,11 @@ class Hybrid:
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``, for refiner and base. Read back, it is
         the device taken.
     precision : {"auto", "bf16", "fp32"}
-        Arithmetic of the refiner's products. Read back, it is the one taken.
+        Arithmetic of products, of the refiner and of a net that is the base. Read back, it is
+        the one taken.
     leakage : float in [-1, 1]
         Above 0, stems share cells more evenly: fewer artifacts, more of the other stems. Below,
-        the other way round. 0 is best by SI-SDR.
+        the other way round. 0 is what the refiner was trained for.
     seed : int
         For priors that draw random numbers.
 
@@ -194,7 +196,13 @@ class Hybrid:
         return dict(AtRate(inner, inner.refiner.config.sample_rate).survey(blocks) or {})
 
     def separate(self, mix: Mixture, /, state: State | None = None) -> Stems:
-        """Return one waveform per stem, each of the mix's shape; they add up to the mix."""
+        """Return one waveform per stem, each of the mix's shape; they add up to the mix.
+
+        Raises
+        ------
+        AudioError
+            If base or refiner gives NaN or infinity, or the GPU's memory does not hold the window.
+        """
         if not mix.waveform.any():
             return {name: np.zeros_like(mix.waveform) for name in self.stems}
         inner = _Inner(self, self._opened())
@@ -266,7 +274,11 @@ class _Inner:
     def _base(self) -> Separator:
         h = self.outer
         device = h.device if find(h.base).kind == "neural" else "auto"
-        return make(h.base, h._set_name, seed=h.seed, device=device)
+        made: Any = make(h.base, h._set_name, seed=h.seed, device=device)
+        base: Separator = (
+            replace(made, precision=h.precision) if hasattr(made, "precision") else made
+        )
+        return base
 
     def _bank(self) -> Bank:
         return Bank(self.outer.stems, self.outer.seed)
@@ -288,7 +300,7 @@ class _Inner:
         give_back()  # base, priors and filter each need much, but not at once
         leveled = {name: _gained(value, gain_db) for name, value in base.items()}
         learned = part_of(state, "bank") or {}
-        with inference(device, "fp32"):
+        with placed(self.outer.model, mix), inference(device, "fp32"):
             louder = _louder(mix, gain_db)
             return base, look(louder, leveled, self._bank(), learned, bands, device)
 
@@ -298,11 +310,10 @@ class _Inner:
         gain_db = float(state["gain_db"])
         base, view = self.look(mix, state)
         give_back()
-        with inference(device, h.precision):
-            corrections = self.refiner(
-                Seen(*(plane[None] for plane in view.seen)), 2.0**-h.leakage
-            )[0]
-        with inference(device, "fp32"):
+        with placed(h.model, mix), inference(device, h.precision):
+            seen = Seen(*(plane[None] for plane in view.seen))
+            corrections = finite(self.refiner(seen, 2.0**-h.leakage)[0])
+        with placed(h.model, mix), inference(device, "fp32"):
             give_back()
             found = changes(view, corrections, self.refiner.config, mix.n_samples)
         stems = {

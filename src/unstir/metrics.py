@@ -19,6 +19,9 @@ from unstir.types import Stems, Waveform
 
 VOICES = ("speech", "vocals")  # the stems of which intelligibility is asked
 BSS_WINDOW_S = 1.0  # museval's own window and hop
+# A stem is silent in a second that is so far below its loudest one. Ambience beside a blow is some
+# 40 dB down and counts; what a resampler or 16 bits leave of silence (-90 dBFS and less) does not.
+SILENT_DB = -60.0
 # What each library gives, and the programs that it does not start without.
 LIBRARIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "museval": ("SDR, SIR and SAR", ("ffmpeg", "ffprobe")),
@@ -40,6 +43,8 @@ class Scores:
         Signal-to-noise ratio: a wrong level counts.
     sdr_db, sir_db, sar_db : float or None
         BSS Eval version 4: distortion, interference and artifacts, the median over seconds.
+    bss_seconds : int or None
+        Over how many seconds: those of `sounding_seconds`. None where BSS Eval was not computed.
     stoi : float or None
         Short-time objective intelligibility, of a voice only; at most 1.
     """
@@ -50,6 +55,7 @@ class Scores:
     sdr_db: float | None = None
     sir_db: float | None = None
     sar_db: float | None = None
+    bss_seconds: int | None = None
     stoi: float | None = None
 
 
@@ -102,6 +108,7 @@ def scores(
     True
     """
     separation = bss_eval(references, estimates, sample_rate=sample_rate)
+    n_seconds = int(sounding_seconds(references, estimates, sample_rate=sample_rate).sum())
     found = {}
     for name, true in references.items():
         sdr, sir, sar = separation.get(name, (None, None, None))
@@ -112,6 +119,7 @@ def scores(
             sdr,
             sir,
             sar,
+            n_seconds if name in separation else None,
             stoi(true, estimates[name], sample_rate=sample_rate) if name in VOICES else None,
         )
     return found
@@ -132,8 +140,8 @@ def bss_eval(
     Returns
     -------
     dict of str to tuple of float or None
-        Per stem the medians over windows of a second in which every stem sounds. Empty if
-        museval cannot be used, and where nothing is defined: fewer than two stems, less
+        Per stem the medians over the seconds of `sounding_seconds`, None if there are none. Empty
+        if museval cannot be used, and where nothing is defined: fewer than two stems, less
         than a window, or a stem or estimate whose channels add up to silence.
 
     References
@@ -150,10 +158,47 @@ def bss_eval(
     from museval.metrics import bss_eval as evaluate
 
     sdr, _, sir, sar, _ = evaluate(true, made, window=window, hop=window)
+    counts = sounding_seconds(references, estimates, sample_rate=sample_rate)
     return {
-        name: (_median(sdr[i]), _median(sir[i]), _median(sar[i]))
+        name: (_median(sdr[i, counts]), _median(sir[i, counts]), _median(sar[i, counts]))
         for i, name in enumerate(references)
     }
+
+
+def sounding_seconds(references: Stems, estimates: Stems, *, sample_rate: int) -> NDArray[np.bool_]:
+    """Return which seconds say something of a separation: those in which every stem sounds.
+
+    BSS Eval leaves out a second in which any reference or estimate is silent, since nothing can
+    be told apart there. museval takes only zeros for silence; then a second in which a reference is
+    what a resampler leaves of it, at -100 dBFS, counts with -70 dB. So here a reference is
+    also silent where its power is 60 dB below that of its own loudest second.
+
+    Parameters
+    ----------
+    references, estimates : dict of str to ndarray of float32, each of shape (channels, samples)
+        Under the same names.
+    sample_rate : int
+        In hertz.
+
+    Returns
+    -------
+    ndarray of bool, shape (seconds,)
+        Of the whole seconds; what is left at the end belongs to none.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).standard_normal((2, 1, 3000)).astype(np.float32)
+    >>> noise[0, :, 1000:2000] *= 1e-4  # -80 dB
+    >>> stems = {"vocals": noise[0], "accompaniment": noise[1]}
+    >>> sounding_seconds(stems, stems, sample_rate=1000).tolist()
+    [True, False, True]
+    """
+    true = _powers(references, list(references), sample_rate)
+    # What a method gives may be as soft as it likes, but for zeros, of which there are no ratios.
+    made = _powers(estimates, list(references), sample_rate)
+    floors = true.max(axis=1, keepdims=True, initial=0) * 10 ** (SILENT_DB / 10)
+    counts: NDArray[np.bool_] = ((true > floors) & (made > 0)).all(axis=0)
+    return counts
 
 
 def stoi(reference: Waveform, estimate: Waveform, *, sample_rate: int) -> float | None:
@@ -239,6 +284,15 @@ def null_depth_db(mix: Waveform, stems: Mapping[str, Waveform]) -> float | None:
 def _stacked(stems: Stems, names: list[str]) -> NDArray[np.float64]:
     """Return the stems as museval takes them, (stems, samples, channels)."""
     return np.stack([stems[name].T.astype(np.float64) for name in names])
+
+
+def _powers(stems: Stems, names: list[str], sample_rate: int) -> NDArray[np.float64]:
+    """Return the power of the channels' sum in every second, shape (stems, seconds)."""
+    window = round(BSS_WINDOW_S * sample_rate)
+    sums = _stacked(stems, names).sum(axis=2)  # as museval tells silence: (stems, samples)
+    whole = sums[:, : sums.shape[1] // window * window].reshape(len(sums), -1, window)
+    power: NDArray[np.float64] = np.square(whole).mean(axis=2)
+    return power
 
 
 def _median(values: NDArray[np.float64]) -> float | None:

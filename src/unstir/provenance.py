@@ -11,6 +11,7 @@ from unstir.channels import Group, Routed
 from unstir.errors import SettingsError
 from unstir.hybrid.bank import TELLS
 from unstir.joined import Hybrid
+from unstir.neural.device import inference
 from unstir.neural.planes import band_edges, band_sums
 from unstir.neural.refiner import Seen
 from unstir.streaming import Grid, one_blas_thread, survey_sample
@@ -91,7 +92,7 @@ def explain(hybrid: Hybrid, mix: Mixture, state: State | None = None) -> Provena
     power = view.mixture.real.square() + view.mixture.imag.square()
     edges = band_edges(config.n_fft, config.n_bands, config.n_single)
     total = band_sums(power.sum(dim=0), config.bands)  # (T, K)
-    with torch.inference_mode():
+    with inference(torch.device(hybrid.device), "fp32"):
         whole = refiner(seen, sharpness)[0]  # (J, T, K)
         blind = refiner(seen._replace(priors=torch.zeros_like(seen.priors)), sharpness)[0]
         moved = [seen.shares[0].square() * total, blind.square() * total]

@@ -11,6 +11,7 @@ from unstir.metrics import VOICES
 from unstir.report import Comparison, Outcome
 
 NONE = "\N{EN DASH}"  # where there is no figure
+BSS_HINT = "seconds in which every stem sounds; SDR, SIR and SAR are medians over them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ def _columns_of(stem: str) -> list[Column]:
         _score(stem, "sdr_db", "SDR", "dB", ".1f", "BSS Eval 4: distortion of every kind"),
         _score(stem, "sir_db", "SIR", "dB", ".1f", "BSS Eval 4: what is left of other stems"),
         _score(stem, "sar_db", "SAR", "dB", ".1f", "BSS Eval 4: what the method itself added"),
+        _score(stem, "bss_seconds", "counted", "s", ".0f", BSS_HINT, best=""),
         *(
             [_score(stem, "stoi", "STOI", "", ".2f", "objective intelligibility, at most 1")]
             if stem in VOICES
@@ -104,12 +106,21 @@ def _columns_of(stem: str) -> list[Column]:
     ]
 
 
-def _score(stem: str, name: str, title: str, unit: str, form: str, hint: str) -> Column:
+def _score(
+    stem: str,
+    name: str,
+    title: str,
+    unit: str,
+    form: str,
+    hint: str,
+    *,
+    best: Literal["max", ""] = "max",
+) -> Column:
     def figure(outcome: Outcome) -> float | None:
         value: float | None = getattr(outcome.scores[stem], name)
         return value
 
-    return Column(title, unit, form, hint, figure)
+    return Column(title, unit, form, hint, figure, best)
 
 
 def _loudness(stem: str, title: str) -> Column:

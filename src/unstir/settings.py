@@ -47,7 +47,7 @@ class Settings:
         Of the hybrid: the method whose stems it corrects; left empty, the best that ships.
     leakage : float in [-1, 1]
         Of the hybrid: above 0 fewer artifacts and more of the other stems, below 0 the other way
-        round; 0 is best by SI-SDR.
+        round; 0 is what the refiner learned.
     score : str or None
         Of ``nmf``: a MIDI file with the notes of the music, laid on the recording where their
         timing differs.

@@ -3,8 +3,12 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from tests.sounds import null_db
+from unstir import bench_neural
 from unstir.cli import main
+from unstir.types import FILM
 
 
 def test_the_bench_of_nets_measures_ours_in_both_precisions(
@@ -24,6 +28,23 @@ def test_the_bench_of_nets_measures_ours_in_both_precisions(
         assert name in shown
 
 
+def test_the_hybrid_is_measured_whole(tmp_path: Path) -> None:
+    task, weights, duration_s = bench_neural._task("hybrid", "fp32", 0.5, tmp_path)
+    stems = task()
+    assert tuple(stems) == FILM and duration_s == 0.5
+    assert null_db(bench_neural.noise(0.5), stems) < -100
+    assert weights in ("trained", "random")
+
+
+def test_a_row_of_the_table_says_how_much_sound_it_is_of() -> None:
+    of = {"weights": "random", "device": "cpu", "seconds": 4.0, "duration_s": 15.6, "peak_mb": 9.0}
+    console = Console(width=80, record=True)
+    console.print(bench_neural.table({"compact-film bf16": of, "ratio bf16": 9.2}))
+    lines = console.export_text().splitlines()
+    (row,) = (line for line in lines if "compact-film bf16" in line)
+    assert row.split()[6:13:2] == ["cpu", "15.6", "4.00", "3.9"]
+
+
 @pytest.mark.skipif(importlib.util.find_spec("demucs") is not None, reason="demucs is installed")
 def test_without_the_package_it_says_how_to_get_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -37,7 +58,7 @@ def test_without_the_package_it_says_how_to_get_it(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--method", "midside"], "choose from compact-film, mrx, htdemucs"),
+        (["--method", "midside"], "choose from compact-film, hybrid, mrx, htdemucs"),
         (["--seconds", "0"], "a time above 0 is wanted"),
     ],
 )

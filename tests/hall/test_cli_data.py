@@ -11,6 +11,8 @@ import pytest
 import soundfile as sf
 
 from tests.tiny_corpus import write_corpus
+from unstir.audio import probe
+from unstir.channels import groups
 from unstir.cli import main
 from unstir.neural import checkpoint
 from unstir.neural.folders import find_tracks, read_stems
@@ -73,7 +75,7 @@ def test_a_second_folder_without_a_manifest_is_refused(
     (tmp_path / "empty").mkdir()
     command = ["data", "pack", str(corpus), str(tmp_path / "empty"), "-o", str(tmp_path / "out")]
     assert main(command) == 2
-    refused(capsys, "empty", "MANIFEST.csv", "cannot be read")
+    refused(capsys, "empty", "MANIFEST.csv", "cannot be read", "source_repo")
     assert not (tmp_path / "out").exists()
 
 
@@ -166,6 +168,25 @@ def test_scenes_are_written_with_stems_that_add_up(
             assert not stems["music"][2].any() and stems["music"][4:].any()
 
 
+def test_scenes_in_5_1_are_read_back_with_their_loudspeakers(corpus: Path, tmp_path: Path) -> None:
+    """What names no speakers is taken for pairs: the center, with all dialogue, and the LFE."""
+    scenes = tmp_path / "scenes"
+    options = ["--n", "1", "--seconds", "4", "--channels", "6", "-o", str(scenes)]
+    assert main(["data", "mix", "--recipe", "unstir", *folders_of(corpus), *options]) == 0
+    for file in ("mix", "speech", "music", "sfx"):
+        info = probe(scenes / f"00000/{file}.wav")
+        found = [(group.name, group.role) for group in groups(info.n_channels, info.layout)]
+        assert found == [
+            *(("FL+FR", "front"), ("FC", "center"), ("LFE", "lfe"), ("SL+SR", "surround")),
+        ]
+    command = ["separate", str(scenes / "00000/mix.wav"), "--method", "midside"]
+    assert main([*command, "-o", str(tmp_path / "stems")]) == 0
+    mix, _ = sf.read(scenes / "00000/mix.wav", dtype="float32")
+    stems = {name: sf.read(tmp_path / f"stems/mix/{name}.wav")[0] for name in ("speech", "effects")}
+    np.testing.assert_allclose(stems["speech"][:, 2], mix[:, 2], atol=1e-6)
+    np.testing.assert_allclose(stems["effects"][:, 3], mix[:, 3], atol=1e-6)
+
+
 def test_our_recipe_takes_rooms_and_folds_to_mono(corpus: Path, tmp_path: Path) -> None:
     made = {}
     for channels in ("1", "2"):
@@ -253,20 +274,36 @@ def test_training_leaves_a_log_and_a_model_and_goes_on(
     assert steps == [2]
 
 
-def test_training_needs_no_library_for_sound(packed: Path, tmp_path: Path) -> None:
-    """As on a bare machine: what reads files, measures or draws is not installed."""
+def test_training_needs_torch_and_numpy_alone(
+    packed: Path, tmp_path: Path, tiny_recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a bare machine: nothing else that the package depends on is installed."""
+    out = tmp_path / "run"
+    command = ["train", tiny_recipe, "--pack", str(packed), "-o", str(out), "--device", "cpu"]
     code = (
-        "import sys\n"
-        "for name in ('av', 'filelock', 'librosa', 'matplotlib', 'mido', 'numba', 'scipy',"
+        "import functools, sys\n"
+        "for name in ('PIL', 'aaf2', 'av', 'filelock', 'jinja2', 'librosa', 'matplotlib', 'mido',"
+        " 'numba', 'opentimelineio', 'pedalboard', 'rich', 'rpp', 'safetensors', 'scipy',"
         " 'sklearn', 'soundfile', 'soxr', 'threadpoolctl'):\n"
         "    sys.modules[name] = None\n"
         "from unstir.cli import main\n"
-        f"sys.exit(main(['train', 'none', '--pack', {str(packed)!r}, '-o', 'run']))"
+        "from unstir.neural import train\n"
+        "from unstir.neural.recipes import RECIPES, TrainConfig\n"
+        f"RECIPES['tiny'] = {RECIPES[tiny_recipe]!r}\n"
+        "train.validation_scenes = functools.partial(train.validation_scenes, n=1, seconds=1.0)\n"
+        f"sys.exit(main({command!r}))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert done.returncode == 2 and "there is no recipe 'none'" in done.stderr, done.stderr
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "tiny on cpu" in done.stdout and "step 2: " in done.stderr
+    assert "no model yet, since safetensors is not installed" in done.stderr
+    assert {path.name for path in out.iterdir()} == {"best.pt", "last.pt", "log.jsonl"}
+    # Where safetensors is, the same command finds the run at its end and writes the model.
+    before = (out / "last.pt").read_bytes()
+    assert main(command) == 0
+    assert "tiny.safetensors holds the weights" in capsys.readouterr().out
+    assert checkpoint.load(out / "tiny.safetensors").card["last_validation"]["step"] == 2
+    assert (out / "last.pt").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import torch
 
 from tests.sounds import mixture_of, null_db, scene
 from unstir import run
-from unstir.errors import SettingsError, UnknownNameError
+from unstir.errors import AudioError, SettingsError, UnknownNameError
 from unstir.hybrid.bank import Bank
 from unstir.joined import Hybrid
 from unstir.neural import checkpoint
@@ -32,6 +32,7 @@ def saved(
     stems: tuple[str, ...] = FILM,
     n_priors: int = -1,
     learned: bool = True,
+    weight: float | None = None,
 ) -> str:
     """Write a small refiner; one that has learned something has a last layer that is not zero."""
     n_priors = len(Bank(stems).names) if n_priors < 0 else n_priors
@@ -40,6 +41,8 @@ def saved(
     net = Refiner(config)
     if learned:
         torch.nn.init.normal_(net.last.weight)
+    if weight is not None:
+        torch.nn.init.constant_(net.last.weight, weight)
     folder.mkdir(exist_ok=True)
     path = folder / "refiner.safetensors"
     checkpoint.save(path, "refiner", net, config, stems, {}, sample_rate=44100)
@@ -53,7 +56,13 @@ def mix(channels: int = 2, *, seconds: float = 2.0, gain: float = 1.0) -> Mixtur
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize(
     ("stems", "base"),
-    [("film", "compact-film"), ("film", "classical"), ("film", "midside"), ("song", "nmf")],
+    [
+        ("film", "compact-film"),
+        ("film", "classical"),
+        ("film", "midside"),
+        ("film", "query"),
+        ("song", "nmf"),
+    ],
 )
 def test_untrained_it_is_its_base(tmp_path: Path, stems: str, base: str, channels: int) -> None:
     names = STEM_SETS[stems]
@@ -78,6 +87,30 @@ def test_what_it_has_learned_changes_the_stems_and_they_add_up(
     assert null_db(sound.waveform / gain, {k: v / gain for k, v in found.items()}) < -110
     alone = base.separate(sound, base.survey([sound]))
     assert np.abs(found["speech"] - alone["speech"]).max() > 0.01 * np.abs(sound.waveform).max()
+
+
+def later(sound: Mixture) -> Mixture:
+    return Mixture(sound.waveform, RATE, start=7 * RATE)
+
+
+def test_a_refiner_that_gives_nan_is_an_error_that_says_where(tmp_path: Path) -> None:
+    hybrid = Hybrid(FILM, saved(tmp_path, weight=float("nan")), "midside", "cpu")
+    with pytest.raises(AudioError, match=r"refiner\.safetensors at 7 s: the net gave NaN"):
+        hybrid.separate(later(mix()))
+
+
+def test_a_refiner_without_memory_is_one_sentence_that_says_where(tmp_path: Path) -> None:
+    hybrid = Hybrid(FILM, saved(tmp_path), "midside", "cpu")
+
+    def refuse(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(refuse)
+    try:
+        with pytest.raises(AudioError, match=r"at 7 s: the memory of cpu does not hold one window"):
+            hybrid.separate(later(mix()))
+    finally:
+        hook.remove()
 
 
 def test_twice_the_level_gives_twice_the_stems(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from unstir.errors import SettingsError, UnknownNameError
-from unstir.neural.device import choose_precision, inference, resolve
+from unstir.errors import AudioError, SettingsError, UnknownNameError
+from unstir.neural.device import choose_precision, finite, inference, resolve
 
 CPU = torch.device("cpu")
 WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -66,3 +66,36 @@ def test_products_are_done_in_the_precision_and_without_gradients(
     assert y.dtype == dtype
     assert y.is_inference()
     assert not torch.is_autocast_enabled("cpu")
+
+
+def test_too_little_memory_is_one_sentence_that_another_one_around_it_keeps() -> None:
+    with (
+        pytest.raises(
+            AudioError, match=r"^the memory of cpu does not hold one window.*device cpu$"
+        ),
+        inference(CPU, "bf16"),
+        inference(CPU, "fp32"),
+    ):
+        raise torch.cuda.OutOfMemoryError
+    assert not torch.is_inference_mode_enabled()
+
+
+@WITH_GPU
+def test_a_gpu_out_of_memory_says_so_and_goes_on() -> None:
+    gpu = resolve("cuda")
+    whole = torch.cuda.get_device_properties(gpu).total_memory
+    with (
+        pytest.raises(AudioError, match="the memory of cuda:0 does not hold"),
+        inference(gpu, "fp32"),
+    ):
+        torch.empty(2 * whole, dtype=torch.uint8, device=gpu)
+    assert float(torch.ones(3, device=gpu).sum()) == 3
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_is_refused(value: float) -> None:
+    output = torch.zeros(2, 3)
+    assert finite(output) is output
+    output[1, 2] = value
+    with pytest.raises(AudioError, match="gave NaN or infinity; get its weights anew"):
+        finite(output)

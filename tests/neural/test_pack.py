@@ -13,7 +13,7 @@ import pytest
 import soundfile as sf
 
 from unstir.errors import AudioError, SettingsError
-from unstir.neural.pack import Pack, decode, encode, of_labels, pack
+from unstir.neural.pack import COLUMNS, Pack, decode, encode, of_labels, pack
 
 
 @pytest.fixture
@@ -142,11 +142,12 @@ def test_a_corpus_of_which_nothing_can_be_read_is_refused(copy: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, "MANIFEST.csv cannot be read"),
+        (None, r"MANIFEST.csv cannot be read .*path, kind, .*, samplerate and"),
         ("", "holds no recording"),
-        ("a,b\n1,2\n", "no column"),
+        ("a,b\n1,2\n", "no column 'path'; wanted are path, kind, .*, samplerate and"),
         ("path,kind,label,source_repo,seconds,samplerate\na,rir,x,y/z,1,1\n", "'licence'"),
-        ("path,kind,label,source_repo,seconds,samplerate\na,music,x,y/z,long,1\n", "numbers"),
+        (f"{','.join(COLUMNS)}\na,music,x,y/z,CC0-1.0,long,1\n", "numbers"),
+        (f"{','.join(COLUMNS)}\na,music,x,debian/z,CC0-1.0,1,1\n", "'author_if_known'"),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str | None, words: str) -> None:
@@ -154,6 +155,18 @@ def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str | None, wo
         (tmp_path / "MANIFEST.csv").write_text(text)
     with pytest.raises(AudioError, match=words):
         packed(tmp_path, tmp_path / "out")
+
+
+def test_the_columns_that_are_asked_for_are_enough(
+    tiny_corpus: Path, copy: Path, tmp_path: Path
+) -> None:
+    with (tiny_corpus / "MANIFEST.csv").open(newline="") as file:
+        rows = [{name: row[name] for name in COLUMNS} for row in csv.DictReader(file)]
+    with (copy / "MANIFEST.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, COLUMNS)
+        table.writeheader()
+        table.writerows(rows)
+    assert len(packed(copy, tmp_path / "out").clips) == len(rows)
 
 
 def test_a_folder_with_files_in_it_is_left_alone(tiny_corpus: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A net as a separator: level, rate, device, stems that add up, and what is refused."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,9 @@ from unstir.loudness import Meter
 from unstir.neural.checkpoint import random_model, save
 from unstir.neural.device import choose_precision, resolve
 from unstir.neural.mrx import SOURCES, MRXConfig
-from unstir.neural.separator import NetSeparator, as_stems, gain_to_level_db, run
+from unstir.neural.query import QuerySeparator, hear_mixture
+from unstir.neural.query_net import QueryConfig, QueryNet
+from unstir.neural.separator import NetSeparator, as_stems, gain_to_level_db, open_model, run
 from unstir.separate import separate_with
 from unstir.types import FILM, SONG, Mixture, Separator
 
@@ -196,6 +200,61 @@ class Greedy(torch.nn.Module):
 def test_too_little_gpu_memory_is_one_sentence_and_no_shorter_window() -> None:
     with pytest.raises(AudioError, match=r"does not hold one window.*never shortened.*device cpu"):
         run(Greedy(), np.zeros((1, 10), np.float32), "cpu", "fp32")
+
+
+# ---- the net that is asked, which is looked into without separating anything ----
+
+ASKED = QueryConfig(channels=(4, 4, 4), hidden=8, n_condition=8)
+
+
+def asking(folder: Path, *, broken: bool = False) -> QuerySeparator:
+    net = QueryNet(ASKED)
+    if broken:
+        for parameter in net.parameters():
+            torch.nn.init.constant_(parameter, float("nan"))
+    save(folder / "query.safetensors", "query", net, ASKED, ("target",), {})
+    model = f"file:{folder / 'query.safetensors'}"
+    return QuerySeparator(("a dog", "rest"), model, ("a dog",), device="cpu")
+
+
+@contextlib.contextmanager
+def too_little_memory() -> Iterator[None]:
+    """Give a context in which every layer hears from CUDA that there is no memory left."""
+
+    def refuse(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(refuse)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def test_a_net_that_listens_runs_out_of_memory_in_one_sentence(tmp_path: Path) -> None:
+    separator, mix = asking(tmp_path), mix_of(0.3)
+    separator.asked()  # the words are read before
+    net = open_model(separator.model, "cpu").net
+    assert isinstance(net, QueryNet)
+    for listen in (
+        lambda: separator.when(mix, 0.0),
+        lambda: hear_mixture(net, mix, "cpu"),
+        lambda: separator.separate(mix, {"gain_db": np.zeros(())}),
+    ):
+        with pytest.raises(AudioError, match="does not hold one window"), too_little_memory():
+            listen()
+    assert separator.when(mix, 0.0).shape[0] == 1  # and hears when there is memory again
+
+
+def test_a_net_that_hears_nan_is_an_error_and_no_answer(tmp_path: Path) -> None:
+    separator, mix = asking(tmp_path, broken=True), mix_of(0.3)
+    later = Mixture(mix.waveform, RATE, start=3 * RATE)
+    with pytest.raises(AudioError, match=r"query\.safetensors at 3 s: the net gave NaN"):
+        separator.when(later, 0.0)
+    net = open_model(separator.model, "cpu").net
+    assert isinstance(net, QueryNet)
+    with pytest.raises(AudioError, match="the net gave NaN"):
+        hear_mixture(net, mix, "cpu")
 
 
 def test_stems_that_the_net_does_not_give_are_refused_in_the_survey(small: str) -> None:
