@@ -1,8 +1,11 @@
 """The scenes that report: from one split alone, drawn from fixed seeds, held by hashes.
 
-Three sets. ``report`` is our own film recipe; ``foreign`` is the published dnr3 recipe in
+Three sets of stems. ``report`` is our own film recipe; ``foreign`` is the published dnr3 recipe in
 stereo, by other code, at other levels and densities; ``song`` is a song that nothing trained on, by
 an act that was: there is no other. Nothing trains on their sources.
+
+And two lists of mixes of two sounds that are asked for one of them: of classes that training asked
+for, and of those that it never did.
 """
 
 import csv
@@ -15,11 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from unstir.errors import AudioError
+from unstir.neural.captions import HELD_OUT
 from unstir.neural.dnr import RECIPES
 from unstir.neural.dnr_render import Scene as DnrScene
 from unstir.neural.dnr_render import dnr_sources, mix_scene
 from unstir.neural.folders import Sound
 from unstir.neural.pack import SAMPLE_RATE, Pack
+from unstir.neural.query_scenes import Asked, QueryRecipe
 from unstir.neural.render import render
 from unstir.neural.scenes import FULL_BAND_HZ, Recipe, Scene, digest
 from unstir.neural.songs import SongRecipe
@@ -31,12 +36,18 @@ DURATION_S = 20.0
 N_REPORT, N_FOREIGN, N_SONG = 60, 40, 12
 FOREIGN_DIALOGUE = ("centered", "dry")  # of all its scenes: that recipe pans effects alone
 
-# Of the scene lists that the figures in docs/neural.md were made on. They were fixed before
-# the net that ships was trained.
+QUERY_SEED = 3000
+QUERY_S = 5.0
+N_QUERY = {"seen": 150, "held out": 60}
+
+# Of the scene lists that the figures in docs/neural.md and docs/query.md were made on. The first
+# three were fixed before the net that ships was trained.
 FROZEN = {
     "report": "8ed937b23a27980a1c19b6aab96d3911166b04dd882dc87b7f1fee3cb3876837",
     "foreign": "b8c2c7e10357269680c48e9f846d19ff4d463bb63fd5ae61e49313249df968fa",
     "song": "6473f4e7d4e5a36510f561a0c276ceeea269bc8d62902ced64752754a640682f",
+    "seen": "d0e806e33c8a46d987e96c5e7d735d9efeb86a3bd14df1205dcfec0e69e6c6bb",
+    "held out": "689b14914b68ae37c9945411810b962954a1ea30582ac7ce3c2db1c1ff4d712b",
 }
 
 
@@ -171,6 +182,44 @@ def foreign_scenes(corpus: Path, n: int = N_FOREIGN) -> Iterator[tuple[str, str,
         music = [a.file for a in scene.annotations if a.kind == "music"]
         source = family_of(rows, music[0]) if music else "none"
         yield f"foreign {index}", source, dict(scene.stems)
+
+
+def query_plans(pack: Pack, kind: str) -> list[tuple[Asked, str]]:
+    """Return the plans of mixes of two sounds, each with a class of which it holds nothing.
+
+    Parameters
+    ----------
+    pack : Pack
+        The packed corpus.
+    kind : str
+        ``"seen"``, or ``"held out"``: asked for sounds of classes that nothing trained to answer
+        to. Of these there are so few that recordings of all splits ask, but none was ever a target.
+    """
+    held_out = kind == "held out"
+    recipe = QueryRecipe(pack, "report", film=0, targets=HELD_OUT if held_out else ())
+    found = []
+    for index in range(N_QUERY[kind]):
+        rng = np.random.default_rng([QUERY_SEED, int(held_out), index])
+        asked = recipe.draw(rng, int(QUERY_S * SAMPLE_RATE), full=True)
+        absent = asked.absent
+        found.append((asked, absent[int(rng.integers(len(absent)))]))
+    return found
+
+
+def frozen_queries(pack: Pack, kind: str) -> list[tuple[Asked, str]]:
+    """Return `query_plans`, if they are those of the frozen list.
+
+    Raises
+    ------
+    AudioError
+        If the recordings are others than those of the frozen list.
+    """
+    plans = query_plans(pack, kind)
+    found = hashlib.sha256()
+    for asked, _ in plans:
+        found.update(json.dumps(asdict(asked), sort_keys=True).encode())
+    _check(kind, found.hexdigest())
+    return plans
 
 
 def family_of(rows: list[dict[str, str]], path: str) -> str:

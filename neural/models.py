@@ -27,6 +27,8 @@ from unstir.weights import locate, models_folder
 CHUNK_BYTES = 1 << 20
 STALLED_S = 60.0  # without a single byte; a slow transfer may last as long as it likes
 READS_WORDS = "audiosep"  # the method that a CLAP model belongs to
+# Nets that ship and separate nothing: what reads words, and what tells where there is speech.
+HELPERS = {name: f"unstir.neural/{name}.safetensors" for name in ("text", "vad")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Entry:
     Parameters
     ----------
     name : str
-        Of the method that uses them.
+        Of the method that uses them, or of `HELPERS`.
     state : {"shipped", "added", "not here", "damaged"}
         Whether they come with Unstir, were added by the user, are wanted, or cannot be read.
     path : Path
@@ -52,28 +54,28 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """Return the weights of every method that has a net, in the registry's order.
+    """Return the weights of every method that has a net, in the registry's order, and of helpers.
 
     Examples
     --------
     >>> [entry.name for entry in entries() if entry.name == "mrx"]
     ['mrx']
     """
-    return [_entry(name) for name, method in methods().items() if _is_model(method.weights)]
+    return [_entry(name, weights) for name, weights in _weights().items()]
 
 
 def find_model(name: str) -> Entry:
-    """Return the weights of one method.
+    """Return the weights of one method, or of a helper.
 
     Raises
     ------
     UnknownNameError
-        If there is no method of that name, or it has no net.
+        If there is no such model.
     """
-    if name not in methods() or not _is_model(methods()[name].weights):
-        known = ", ".join(entry.name for entry in entries())
-        raise UnknownNameError(f"there is no model {name!r}; choose from {known}")
-    return _entry(name)
+    known = _weights()
+    if name not in known:
+        raise UnknownNameError(f"there is no model {name!r}; choose from {', '.join(known)}")
+    return _entry(name, known[name])
 
 
 def show(name: str) -> dict[str, Any]:
@@ -223,12 +225,13 @@ def remove(name: str) -> None:
     shutil.rmtree(clap_folder(target), ignore_errors=True)
 
 
-def _is_model(weights: tuple[str, ...]) -> bool:
-    return bool(weights) and weights[0].startswith(("store:", "unstir.neural/"))
+def _weights() -> dict[str, str]:
+    nets = ("store:", "unstir.neural/")
+    firsts = {name: method.weights[0] for name, method in methods().items() if method.weights}
+    return {name: first for name, first in firsts.items() if first.startswith(nets)} | HELPERS
 
 
-def _entry(name: str) -> Entry:
-    weights = methods()[name].weights[0]
+def _entry(name: str, weights: str) -> Entry:
     path = locate(weights)
     if not path.exists():
         return Entry(name, "not here", path, None)

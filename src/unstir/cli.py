@@ -1,10 +1,12 @@
 """The commands. Everything they do can be done from Python with the same functions.
 
 Exit codes: 0 done; 1 a check failed; 2 refused, with one sentence on stderr that says what
-came, what is allowed and what to do; 130 interrupted, the work kept for the next run.
+came, what is allowed and what to do; 130 interrupted, the work kept for the next run; 141 whoever
+read the output has gone, as ``head`` does.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,7 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        code = int(options.run(options))
+        print(end="", flush=True)  # here, and not at exit, where nobody catches anything
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except UnstirError as error:
         complain(error)
         return 2

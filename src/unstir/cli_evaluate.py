@@ -141,6 +141,8 @@ def _queries(options: argparse.Namespace) -> int:
         raise SettingsError("--queries needs one --pack, and takes one --model at most")
     if options.out is not None and options.out.suffix != ".json":
         raise SettingsError(f"--out {options.out} came; a name that ends in .json is wanted")
+    if options.out is not None and not options.out.absolute().parent.is_dir():
+        raise SettingsError(f"there is no folder {options.out.parent}; make it, or give another")
     model = f"file:{options.model[0]}" if options.model else find("query").weights[0]
     prove_queries(model, Pack(options.pack), n_scenes=options.scenes, out=options.out)
     return 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from unstir.cli_separate import add_reading, add_stretch, check_stretch
 from unstir.errors import SettingsError, UnstirError
+from unstir.queries import shorten
 from unstir.settings import FORMATS, Settings
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 EXTRACT_EXAMPLES = """\
 examples:
   unstir extract street.wav "a dog barking"
-      target.wav and residual.wav in extracted/street/, which add up to street.wav
+      target.wav and residual.wav in extracted/street/a dog barking/, which add up to street.wav
   unstir extract film.mov "dog; siren; rain" -o out --picture
       three targets and one residual, with a picture
   unstir extract film.wav "not the music" --format pcm24
@@ -38,7 +39,8 @@ examples:
       labels for Audacity; .csv gives regions for Reaper, .json everything
   unstir find film.mov --like bark.wav --from 10:00 --to 20:00 --json
 
-exit codes: 0 done, 2 refused (see stderr), 3 not heard (--strict), 130 interrupted
+exit codes: 0 done, 2 refused (see stderr), 3 not heard (--strict; the file of -o is written all
+the same, with what was heard, be it nothing), 130 interrupted
 """
 
 
@@ -54,7 +56,7 @@ def add_extract(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     add = parser.add_argument
     _add_asking(parser)
-    out = "folder for the result folder (default: %(default)s)"
+    out = "folder for the results, each in IN/WORDS/ (default: %(default)s)"
     add("-o", "--out", metavar="DIR", type=Path, default=Path("extracted"), help=out)
     add("--format", metavar="FORMAT", default="source", help=", ".join(FORMATS))
     method = "query, or audiosep with weights that you add (default: query)"
@@ -168,14 +170,15 @@ def _tell(found: "tuple[Found, ...]", options: argparse.Namespace) -> None:
     from unstir.sighting import clock
 
     for one in found:
+        query = shorten(one.query)
         if options.json:
             heard = {"event": "heard", "input": str(options.input), **dataclasses.asdict(one)}
             print(json.dumps(heard), flush=True)
         elif not options.quiet:
             if not one.is_heard:
-                print(f"{one.query}: not heard (score {one.score:.2f})")
+                print(f"{query}: not heard (score {one.score:.2f})")
             for span in one.spans:
                 print(
-                    f"{one.query}: {clock(span.start_s)} to {clock(span.end_s)} "
+                    f"{query}: {clock(span.start_s)} to {clock(span.end_s)} "
                     f"(score {span.score:.2f})"
                 )

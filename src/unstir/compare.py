@@ -157,11 +157,11 @@ def summary(rows: Sequence[Row], *, seed: int = 0) -> list[dict[str, Any]]:
 def table(entries: Sequence[dict[str, Any]], title: str) -> Table:
     """Return the summary for the terminal: gain per stem over the mix itself, in dB."""
     shown = Table(title=title, title_justify="left")
-    shown.add_column("method", no_wrap=True)
+    shown.add_column("method", overflow="fold")  # names with words behind them are long
     for stem in entries[0]["stems"]:
         shown.add_column(stem, justify="right", no_wrap=True)
-    shown.add_column("mean", justify="right")
-    shown.add_column("x real time", justify="right")
+    shown.add_column("mean", justify="right", no_wrap=True)
+    shown.add_column("x real\ntime", justify="right", no_wrap=True)
     best = max((e["mean_gain_db"] for e in entries if e["method"] != "oracle"), default=0.0)
     for entry in entries:
         marked = entry["mean_gain_db"] == best and entry["method"] != "oracle"

@@ -215,7 +215,8 @@ def show_models(*, as_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for title in ("name", "weights", "gives", "license", "file"):
-        table.add_column(title, no_wrap=title in ("name", "weights"))
+        # A path that is cut is no path.
+        table.add_column(title, no_wrap=title in ("name", "weights"), overflow="fold")
     for row in rows:
         shown = (row["name"], row["state"], ", ".join(row["sources"]), row["license"], row["file"])
         table.add_row(*(escape(_printable(str(value))) or "-" for value in shown))

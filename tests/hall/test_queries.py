@@ -58,6 +58,12 @@ def test_a_query_that_is_too_long_is_refused() -> None:
         parse("a" * (MAX_CHARACTERS + 1))
 
 
+def test_long_words_are_refused_by_their_beginning() -> None:
+    with pytest.raises(SettingsError, match=r"ask for 'd{57}[.]{3}' alone") as refusal:
+        parse("d" * 1900 + "; not the music")
+    assert len(str(refusal.value)) < 300
+
+
 def test_negated_and_plain_queries_do_not_mix() -> None:
     with pytest.raises(SettingsError, match="ask for 'a dog' alone"):
         parse("a dog; not the music")

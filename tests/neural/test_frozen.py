@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from unstir.errors import AudioError
+from unstir.neural.captions import HELD_OUT
 from unstir.neural.frozen import (
     FROZEN,
+    N_QUERY,
     foreign_scenes,
+    frozen_queries,
     report_plans,
     report_scenes,
     song_plans,
@@ -62,6 +65,19 @@ def test_the_foreign_scenes_are_those_of_the_frozen_list(corpus: Path) -> None:
     ((name, _, stems),) = foreign_scenes(corpus, 1)
     assert name == "foreign 0"
     assert np.isfinite(sum(stems.values())).all() and stems["speech"].any()
+
+
+@pytest.mark.parametrize("kind", ["seen", "held out"])
+def test_the_questions_are_those_of_the_frozen_list(whole: Pack, kind: str) -> None:
+    clips: Mapping[str, Clip] = {clip.path: clip for clip in whole.clips}
+    plans = frozen_queries(whole, kind)
+    assert len(plans) == N_QUERY[kind]
+    for asked, wrong in plans:
+        assert wrong not in (asked.name, *asked.sounds)
+        buses = (*asked.scene.speech, *asked.scene.music, *asked.scene.effects)
+        others = [piece.clip for bus in buses[1:] for piece in bus.pieces]
+        assert all(clips[path].split == "report" for path in others)
+        assert (asked.name in HELD_OUT) == (kind == "held out")
 
 
 def test_a_manifest_with_a_recording_less_is_refused(corpus: Path, tmp_path: Path) -> None:
