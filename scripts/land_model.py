@@ -3,7 +3,7 @@
     python scripts/land_model.py compact-film RUN --pack PACK [--figures benchmarks/evaluation.json]
 
 Run it once to land the weights, then 'unstir evaluate' (for the voice detector, report_voice.py
---out benchmarks/voice.json), then again with --figures.
+--out benchmarks/voice.json; for query, with --queries), then again with --figures.
 """
 
 import argparse
@@ -80,6 +80,8 @@ def main() -> None:
     }
     if options.figures and options.name == "vad":
         card["figures"] = json.loads(options.figures.read_text())[options.name]
+    elif options.figures and options.name == "query":
+        card["figures"] = json.loads(options.figures.read_text())["summary"]
     elif options.figures:
         figures = json.loads(options.figures.read_text())["figures"]
         card["figures"] = {
