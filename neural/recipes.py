@@ -20,7 +20,7 @@ SIX_S = 6 * SAMPLE_RATE  # whole numbers of samples at 22050 Hz, too
 LATER_LEGS: dict[str, Any] = {"channels": (24, 48, 80), "dropout": 0.2}
 AT_22_KHZ: dict[str, Any] = {"n_sources": 3, "sample_rate": 22050}
 
-# `compact-film` was trained in three legs, each begun with the weights of the one before.
+# `compact-film` was trained in five legs, each begun with the weights of the one before.
 # From mrx-small on, for comparison only: other published nets at reduced size (MRX at 44.1 kHz,
 # the others at 22.05 kHz; those that see 0.3 s at once get shorter scenes), and other families to
 # compare `compact-film` with, for as many steps as cost the same. The last are refiners, trained
@@ -36,6 +36,14 @@ RECIPES: dict[str, TrainConfig] = {
     "compact-film-3": TrainConfig(
         steps=1500, net_config=LATER_LEGS, learning_rate=8e-4, warmup=30, decay=0.9,
         weight_decay=0.03, made=0.25, seed=7, validate_every=150,
+    ),
+    "compact-film-4": TrainConfig(
+        steps=2900, net_config={"dropout": 0.15}, learning_rate=8e-4, warmup=40, decay=0.85,
+        weight_decay=0.01, made=0.5, seed=21, validate_every=250,
+    ),
+    "compact-film-5": TrainConfig(
+        loss="si_sdr", steps=860, net_config={"dropout": 0.15}, learning_rate=7e-4, warmup=40,
+        decay=0.85, weight_decay=0.01, made=0.5, seed=31, validate_every=120,
     ),
     "compact-film-causal": TrainConfig(
         steps=4200, learning_rate=2e-3, warmup=150, decay=0.7, validate_every=350,

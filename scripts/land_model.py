@@ -25,9 +25,9 @@ ROOT = Path(__file__).resolve().parents[1]
 WEAKNESSES = {
     "compact-film": [
         "sung music: one act's singing was all there was to learn it from; vocals may go to speech",
-        "music in the training set is mostly electronic and game music, a quarter of it played "
-        "from made scores; recorded orchestras are rare",
-        "speech in languages other than English, German and Spanish was hardly heard",
+        "music in the training set is mostly electronic and game music, half of the rest played "
+        "from made scores or sampled instruments; recorded orchestras are rare",
+        "languages other than English, German and Spanish were heard as short prompts alone",
         "sounds of one stem that resemble another (crowds, musical effects, beatboxing) are split",
         "two sources of one stem in one cell at two places are not told apart",
     ],

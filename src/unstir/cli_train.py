@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 RECIPES = {
     "compact-film": "speech, music and effects",
     "compact-film-2, compact-film-3": "its further legs; --init with the model of the leg before",
+    "compact-film-4, compact-film-5": "likewise, with more recordings, then SI-SDR in the loss",
     "compact-film-causal": "the same for streams: no look-ahead",
     "compact-song": "vocals and accompaniment",
     "vad": "which frames hold speech",

@@ -376,7 +376,7 @@ def test_a_model_that_a_run_cannot_begin_with_is_refused(vad_model: Path) -> Non
 def test_the_legs_on_the_card_of_the_shipped_net_are_recipes() -> None:
     card = checkpoint.describe(SHIPPED / "compact-film.safetensors").card
     legs = [*(leg["recipe"] for leg in card["earlier_legs"]), card["recipe"]]
-    names = ("compact-film", "compact-film-2", "compact-film-3")
+    names = ("compact-film", *(f"compact-film-{leg}" for leg in range(2, 6)))
     for name, leg in zip(names, legs, strict=True):
         # A setting that is younger than the leg had its default then.
         trained = json.loads(json.dumps(asdict(TrainConfig()))) | leg

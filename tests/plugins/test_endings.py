@@ -94,7 +94,11 @@ def test_a_terminal_that_is_closed_ends_a_session_in_order(server: None, tmp_pat
     take = tmp_path / "take"
     terminal, end = pty.openpty()
     # Who leads a session and opens a terminal has it as its own, and is told when it is closed.
-    own = "import os, sys; os.open(os.ttyname(0), os.O_RDWR); os.execv(sys.argv[1], sys.argv[1:])"
+    # Under nohup, where this test may run, the signal would be ignored.
+    own = (
+        "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+        "os.open(os.ttyname(0), os.O_RDWR); os.execv(sys.argv[1], sys.argv[1:])"
+    )
     words = [sys.executable, "-c", own, *command(take)]
     with subprocess.Popen(
         words, stdin=end, stdout=end, stderr=end, start_new_session=True
