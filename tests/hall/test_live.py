@@ -5,6 +5,7 @@ import argparse
 import dataclasses
 import io
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -346,11 +347,15 @@ def test_the_command_takes_apart_what_comes_until_it_is_interrupted(
     add_live(parser.add_subparsers())
     words = ("live", "--input", "jack", "--json", "--record", str(tmp_path / "take"))
     options = parser.parse_args([*words, "--device", "cpu"])
+    # Where the tests run in the background, Ctrl-C may be ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=interrupt_when_it_plays, daemon=True).start()
     try:
         assert options.run(options) == 0
     except KeyboardInterrupt:
         pytest.fail("the interruption went through")
+    finally:
+        signal.signal(signal.SIGINT, before)
     first, *_, last = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert first["faders_db"] == dict.fromkeys(SOURCES, 0.0)
     assert first["muted"] == first["soloed"] == []
