@@ -30,6 +30,10 @@ from unstir.cli_worker import add_worker
 from unstir.errors import UnstirError
 
 
+def _say_no_more() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code.
 
@@ -50,10 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code = int(options.run(options))
-        print(end="", flush=True)  # here, and not at exit, where nobody catches anything
+        try:
+            print(end="", flush=True)  # here, and not at exit, where nobody catches anything
+        except BrokenPipeError:
+            raise
+        except OSError:  # a terminal that was closed; what was to be done is done
+            _say_no_more()
         return code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()
         return 141
     except UnstirError as error:
         complain(error)
