@@ -18,7 +18,7 @@ from unstir.neural.validation import validation_scenes
 
 pytestmark = [
     pytest.mark.xdist_group("distributed"),  # one worker starts the two processes, once
-    # Beside other tests the two have waited for each other for minutes, twice; alone they never did.
+    # Beside other tests the two waited for each other for minutes, twice; alone they never did.
     pytest.mark.hosts,
     pytest.mark.skipif(
         not (torch.distributed.is_available() and torch.distributed.is_gloo_available()),
