@@ -79,13 +79,13 @@ def task(config: TrainConfig, net: nn.Module) -> Task:
     sample_rate = getattr(net.config, "sample_rate", SAMPLE_RATE)
     if config.loss == "voice":
         return Task(vad.loss, vad.validate, "balanced_accuracy", "loss", None, sample_rate)
-    bands = None if config.spectral else getattr(net, "bands", None)
-    if config.loss in ON_PLANES and bands is None:
-        waveform_loss = partial(_waveform_loss, loss=config.loss, spectral=config.spectral)
-        return Task(waveform_loss, _gains, "gain_db", "loss_db", None, sample_rate)
     if config.loss in ON_PLANES:
-        planes_loss = partial(_planes_loss, loss=ON_PLANES[config.loss])
-        return Task(planes_loss, _gains, "gain_db", "loss_db", bands, sample_rate)
+        bands = None if config.spectral else getattr(net, "bands", None)
+        loss: Loss = partial(_planes_loss, loss=ON_PLANES[config.loss])
+        if bands is None:
+            own = ON_WAVEFORMS[config.loss]
+            loss = partial(_waveform_loss, loss=own, spectral=config.spectral)
+        return Task(loss, _gains, "gain_db", "loss_db", bands, sample_rate)
     if config.loss not in OTHERS:
         known = ", ".join((*ON_PLANES, "voice", *OTHERS))
         raise UnknownNameError(f"there is no loss {config.loss!r}; there are {known}")
@@ -107,17 +107,18 @@ def _planes_loss(net: Any, batch: Any, *, loss: Callable[[Tensor, Sums], Tensor]
     return loss(torch.softmax(logits.float(), dim=1), Sums(*sums))
 
 
-def _both_losses(masks: Tensor, sums: Sums) -> Tensor:
-    return (masked_snr_loss(masks, sums) + masked_si_sdr_loss(masks, sums).mean()) / 2
+def _half(snr: Callable[..., Tensor], si_sdr: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return a loss that is the mean of two."""
+    return lambda *given: (snr(*given) + si_sdr(*given).mean()) / 2
 
 
-def _waveform_loss(net: Any, sources: Tensor, *, loss: str, spectral: float) -> Tensor:
+def _waveform_loss(
+    net: Any, sources: Tensor, *, loss: Callable[..., Tensor], spectral: float
+) -> Tensor:
     mixture = sources.sum(dim=1)
     with torch.autocast(sources.device.type, torch.bfloat16):
         estimates = net(mixture).float()
-    found = snr_loss(estimates, sources, mixture)
-    if loss == "si_sdr":
-        found = (found + si_sdr_loss(estimates, sources, mixture).mean()) / 2
+    found = loss(estimates, sources, mixture)
     if spectral:
         found = found + spectral * spectral_loss(estimates, sources)
     return found
@@ -151,8 +152,9 @@ def _mask_loss(
 
 ON_PLANES: Mapping[str, Callable[[Tensor, Sums], Tensor]] = {
     "snr": masked_snr_loss,
-    "si_sdr": _both_losses,
+    "si_sdr": _half(masked_snr_loss, masked_si_sdr_loss),
 }
+ON_WAVEFORMS = {"snr": snr_loss, "si_sdr": _half(snr_loss, si_sdr_loss)}
 OTHERS: Mapping[str, Loss] = {
     "chimera": _chimera_loss,
     "ratio": partial(_mask_loss, targets=vocalnet.ratio_targets, distance=vocalnet.squared_loss),

@@ -47,6 +47,7 @@ COMPARED = {  # what is compared, and what the recipe is called
     "mask net of 513 x 25, ratio targets": "vocalnet-small",
     "mask net of 513 x 25, binary targets": "vocalnet-small-binary",
 }
+LOSSES = ("family-compact", "family-compact-spectral")  # compared for what they are trained by
 RATE = 1e-3
 N_MEASURED = 10  # steps that say how long one takes
 N_SCENES, SCENE_S = 36, 10.0
@@ -82,8 +83,9 @@ def config_of(title: str, steps: int) -> TrainConfig:
     Where the comparison is not one of losses, nets that could train by the SNR alone do so by the
     SI-SDR as well: without it, some end in a few minutes at giving all to one stem.
     """
-    config = replace(RECIPES[COMPARED[title]], learning_rate=RATE, decay=0.6, warmup=20, seed=3)
-    if config.loss == "snr" and "as loss" not in title:
+    name = COMPARED[title]
+    config = replace(RECIPES[name], learning_rate=RATE, decay=0.6, warmup=20, seed=3)
+    if config.loss == "snr" and name not in LOSSES:
         config = replace(config, loss="si_sdr")
     return replace(config, steps=steps, validate_every=steps)
 

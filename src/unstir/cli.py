@@ -6,6 +6,7 @@ read the output has gone, as ``head`` does.
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,16 @@ from unstir.cli_session import add_session
 from unstir.cli_train import add_train
 from unstir.cli_worker import add_worker
 from unstir.errors import UnstirError
+
+
+def _finish_saying() -> None:
+    """Write out what was said: here, and not at exit, where nobody catches anything."""
+    try:
+        print(end="", flush=True)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        _say_no_more()  # a terminal that was closed; what was to be done is done
 
 
 def _say_no_more() -> None:
@@ -54,12 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code = int(options.run(options))
-        try:
-            print(end="", flush=True)  # here, and not at exit, where nobody catches anything
-        except BrokenPipeError:
-            raise
-        except OSError:  # a terminal that was closed; what was to be done is done
-            _say_no_more()
+        _finish_saying()
         return code
     except BrokenPipeError:
         _say_no_more()
