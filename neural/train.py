@@ -243,6 +243,9 @@ def train(
         for value in mean.values():
             torch.distributed.broadcast(value, 0)
         torch.distributed.barrier()
+        # DDP holds the group, and as its last holder would end it under Python's lock, which the
+        # group's own threads may be waiting for.
+        del model
         torch.distributed.destroy_process_group()
     final = build(config)
     final.load_state_dict(mean)

@@ -18,8 +18,6 @@ from unstir.neural.validation import validation_scenes
 
 pytestmark = [
     pytest.mark.xdist_group("distributed"),  # one worker starts the two processes, once
-    # Beside other tests the two waited for each other for minutes, twice; alone they never did.
-    pytest.mark.hosts,
     pytest.mark.skipif(
         not (torch.distributed.is_available() and torch.distributed.is_gloo_available()),
         reason="this torch has no gloo",
