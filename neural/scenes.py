@@ -46,7 +46,8 @@ class Recipe:
         How likely a piece of instrumental music, and likewise a bed or an event of effects, is
         drawn from what was made by program or gathered from packages, if the split holds any;
         else they would outnumber what was picked by hand. A made voice is at a quarter of it,
-        unless it must have treble; gathered voices are drawn like all others.
+        unless it must have treble; gathered voices are drawn like all others. So likely, too, a
+        singer is one that was made.
     """
 
     pack: Pack
@@ -216,6 +217,18 @@ class Recipe:
             low_hz=float(rng.uniform(40, 250)) if rng.random() < 0.1 else 0.0,
         )
         source_n = int(n * speed * 1.1)
+        # Without made singers no number is drawn.
+        if sung and self.made and self._made["singing"] and rng.random() < self.made:
+            singers = self._made["singing"]
+            clips = singers[sorted(singers)[rng.integers(len(singers))]]
+            clip = clips[int(rng.integers(len(clips)))]
+            start = int(rng.integers(0, max(1, clip.n_samples - source_n)))
+            voice = replace(
+                common,
+                pieces=(Piece(clip.path, start, 0, n),),
+                level_db=float(rng.normal(0, 4)),
+            )
+            return (voice, replace(common, pieces=self._stretch(rng, n, speed)))
         if self._songs and (sung or not self._loose or rng.random() < 0.12):
             name = sorted(self._songs)[rng.integers(len(self._songs))]
             parts = self._songs[name]

@@ -28,8 +28,9 @@ class SongRecipe:
         How likely a backing that is not the song's own is drawn from what was made or gathered,
         if the split holds any.
     spoken : float
-        How likely a talking voice stands in for the singer: of singers there are few, and what a
-        voice has that instruments lack is learned from talkers too.
+        How likely another voice stands in for the singer, of whom there are few: speech that was
+        made to sing (``scripts/make_singing.py``) where the pack holds it, else talkers, since
+        what a voice has that instruments lack is learned from them, too.
     """
 
     pack: Pack
@@ -37,21 +38,23 @@ class SongRecipe:
     made: float = 0.0
     spoken: float = 0.0
     _singing: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
-    _talking: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
+    _stand_ins: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
     _music: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
     _made: dict[str, Sequence[Clip]] = field(init=False, repr=False, compare=False)
     _rooms: list[Clip] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        singing = of_labels(self.pack.select(self.split, "singing"))
+        every_singer = of_labels(self.pack.select(self.split, "singing"))
+        singing = {name: part for name, part in every_singer.items() if not name.startswith(MADE)}
+        sung = {name: part for name, part in every_singer.items() if name.startswith(MADE)}
         every = of_labels(
             clip for clip in self.pack.select(self.split, "music") if "/vocal/" not in clip.path
         )
         made = {name: part for name, part in every.items() if name.startswith((MADE, GATHERED))}
         music = {name: part for name, part in every.items() if name not in made}
-        talking = of_labels(self.pack.select(self.split, "speech"))
+        stand_ins = sung or of_labels(self.pack.select(self.split, "speech"))
         object.__setattr__(self, "_singing", singing)
-        object.__setattr__(self, "_talking", talking)
+        object.__setattr__(self, "_stand_ins", stand_ins)
         object.__setattr__(self, "_music", music)
         object.__setattr__(self, "_made", made)
         object.__setattr__(self, "_rooms", self.pack.select(self.split, "rir"))
@@ -59,8 +62,8 @@ class SongRecipe:
     def draw(self, rng: np.random.Generator, n_samples: int, *, full: bool = False) -> Scene:
         """Return one scene's plan, as `unstir.neural.scenes.Recipe.draw` does."""
         n = n_samples
-        # Without talkers no number is drawn.
-        spoken = bool(self.spoken and self._talking) and rng.random() < self.spoken
+        # Without stand-ins no number is drawn.
+        spoken = bool(self.spoken and self._stand_ins) and rng.random() < self.spoken
         names = sorted(self._singing)
         name = names[int(rng.integers(len(names)))]
         vocals = self._singing[name]
@@ -70,7 +73,7 @@ class SongRecipe:
         sung = full or rng.random() < 0.92
         pieces = tuple(Piece(clip.path, start, 0, n) for clip in vocals)
         voice = Bus(
-            (self._talk(rng, n) if spoken else pieces) if sung else (),
+            (self._stand_in(rng, n) if spoken else pieces) if sung else (),
             speed if own else _speed(rng, 0.22),
             width=1.0 if full or rng.random() < 0.5 else float(rng.uniform(0, 1.3)),
             swap=not full and bool(rng.random() < 0.5),
@@ -121,10 +124,10 @@ class SongRecipe:
             mix_db=-29.0 if full else float(rng.normal(-29, 3)),
         )
 
-    def _talk(self, rng: np.random.Generator, n: int) -> tuple[Piece, ...]:
-        """Return what one talker says, one recording after the other."""
-        names = sorted(self._talking)
-        clips = self._talking[names[int(rng.integers(len(names)))]]
+    def _stand_in(self, rng: np.random.Generator, n: int) -> tuple[Piece, ...]:
+        """Return what one other voice says or sings, one recording after the other."""
+        names = sorted(self._stand_ins)
+        clips = self._stand_ins[names[int(rng.integers(len(names)))]]
         pieces = []
         at = 0
         while at < n:

@@ -15,10 +15,13 @@ from typing import Any
 import torch
 
 from unstir.compare import Row, summary
+from unstir.neural.calibration import calibrate
+from unstir.neural.compact import Compact
 from unstir.neural.pack import Pack
 from unstir.neural.recipes import export
 from unstir.neural.tasks import task
 from unstir.neural.train import build, config_of_run
+from unstir.neural.validation import validation_scenes
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -78,6 +81,9 @@ def main() -> None:
         ],
         "known_weaknesses": WEAKNESSES[options.name],
     }
+    if isinstance(net, Compact):
+        scenes = validation_scenes(Pack(options.pack), config.scenes)
+        card["gain_db_by_temperature"] = calibrate(net, scenes)
     if options.figures and options.name == "vad":
         card["figures"] = json.loads(options.figures.read_text())[options.name]
     elif options.figures and options.name == "query":

@@ -119,6 +119,16 @@ def voices(seed: int, n: int) -> Iterator[Made]:
         yield "speech", name, text, "CC0-1.0 (text); spoken by espeak-ng", sound[None], rate
 
 
+def finish(rows: list[dict[str, str]], out: Path) -> None:
+    """Write the manifest of a folder of recordings, and say how many they are."""
+    with (out / "MANIFEST.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    minutes = sum(float(row["seconds"]) for row in rows) / 60
+    print(f"{len(rows)} recordings, {minutes:.1f} minutes, in {out}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("out", metavar="DIR", type=Path, help="a new or empty folder")
@@ -152,12 +162,7 @@ def main() -> int:
                 shape = (f"{sound.shape[1] / rate:.3f}", str(rate), str(sound.shape[0]))
                 about = (path.as_posix(), kind, style, "made", source, license_name, author)
                 rows.append(dict(zip(COLUMNS, (*about, *shape, "train"), strict=True)))
-    with (options.out / "MANIFEST.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    minutes = sum(float(row["seconds"]) for row in rows) / 60
-    print(f"{len(rows)} recordings, {minutes:.1f} minutes, in {options.out}")
+    finish(rows, options.out)
     return 0
 
 

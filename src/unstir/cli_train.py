@@ -91,10 +91,13 @@ def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _train(options: argparse.Namespace) -> int:
+    from unstir.neural.calibration import calibrate
+    from unstir.neural.compact import Compact
     from unstir.neural.device import resolve
     from unstir.neural.pack import Pack
     from unstir.neural.recipes import export, recipe, start
     from unstir.neural.train import train
+    from unstir.neural.validation import validation_scenes
 
     for name, lowest in (("steps", 1), ("threads", 1), ("workers", 0)):
         value = getattr(options, name)
@@ -149,8 +152,13 @@ def _train(options: argparse.Namespace) -> int:
             on_step=on_step,
         )
     if is_first:
+        more = {}
+        if isinstance(net, Compact):
+            print("calibrating the masks on scenes that choose")
+            scenes = validation_scenes(pack, config.scenes)
+            more["gain_db_by_temperature"] = calibrate(net.to(device), scenes.to(device))
         try:
-            path = export(options.recipe, config, net, pack, options.out)
+            path = export(options.recipe, config, net.cpu(), pack, options.out, more)
         except ModuleNotFoundError as error:
             print(
                 f"the run is in {options.out}, but no model yet, since {_missing(error)} is not "

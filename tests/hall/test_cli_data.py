@@ -252,7 +252,8 @@ def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> str:
     config = TrainConfig(net_config={**net, "channels": (2, 2, 2)}, segment=11025, batch=1, steps=2)
     monkeypatch.setitem(RECIPES, "tiny", config)
     few = functools.partial(validation_scenes, n=1, seconds=1.0)  # two dozen take a while
-    monkeypatch.setattr("unstir.neural.train.validation_scenes", few)
+    for module in ("train", "validation"):
+        monkeypatch.setattr(f"unstir.neural.{module}.validation_scenes", few)
     return "tiny"
 
 
@@ -266,7 +267,9 @@ def test_training_leaves_a_log_and_a_model_and_goes_on(
     assert {path.name for path in out.iterdir()} == {
         *("best.pt", "last.pt", "log.jsonl", "tiny.json", "tiny.safetensors"),
     }
-    assert checkpoint.load(out / "tiny.safetensors").card["last_validation"]["step"] == 2
+    card = checkpoint.load(out / "tiny.safetensors").card
+    assert card["last_validation"]["step"] == 2
+    assert card["gain_db_by_temperature"][0][0] == 1
     (out / "tiny.safetensors").unlink()
     assert main([*command, "--workers", "0"]) == 0  # nothing is left to train
     assert checkpoint.load(out / "tiny.safetensors").card["recipe"]["steps"] == 2
@@ -287,10 +290,11 @@ def test_training_needs_torch_and_numpy_alone(
         " 'sklearn', 'soundfile', 'soxr', 'threadpoolctl'):\n"
         "    sys.modules[name] = None\n"
         "from unstir.cli import main\n"
-        "from unstir.neural import train\n"
+        "from unstir.neural import train, validation\n"
         "from unstir.neural.recipes import RECIPES, TrainConfig\n"
         f"RECIPES['tiny'] = {RECIPES[tiny_recipe]!r}\n"
-        "train.validation_scenes = functools.partial(train.validation_scenes, n=1, seconds=1.0)\n"
+        "few = functools.partial(train.validation_scenes, n=1, seconds=1.0)\n"
+        "train.validation_scenes = validation.validation_scenes = few\n"
         f"sys.exit(main({command!r}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

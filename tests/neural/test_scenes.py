@@ -173,6 +173,26 @@ def test_made_recordings_are_drawn_as_often_as_asked(mixed_pack: Pack) -> None:
     assert np.mean(shares["speech"]) == pytest.approx(0.6 / 4 * 0.75, abs=0.06)
 
 
+def test_made_singers_sing_over_any_music_as_often_as_asked(
+    tiny_pack: Pack, many: list[Scene]
+) -> None:
+    pack = Pack(tiny_pack.folder)
+    pack.__dict__["clips"] = tiny_pack.clips + tuple(
+        replace(clip, path=f"made/{clip.path}", family=f"made: singing {clip.family}")
+        for clip in tiny_pack.select("train", "singing")
+    )
+    unasked = Recipe(pack, "train")
+    assert [unasked.draw(np.random.default_rng([1, k]), N) for k in range(50)] == many[:50]
+    recipe = Recipe(pack, "train", made=0.6)
+    sung = []
+    for k in range(400):
+        scene = recipe.draw(np.random.default_rng([2, k]), N)
+        made = [bus for bus in scene.music if bus.pieces[0].clip.startswith("made/singing/")]
+        sung.append(bool(made))
+        assert not made or len(scene.music) >= 2
+    assert np.mean(sung) == pytest.approx(0.6 / 3, abs=0.07)
+
+
 def test_a_scene_is_as_long_as_asked_for_even_if_short(tiny_pack: Pack) -> None:
     scene = Recipe(tiny_pack, "train").draw(np.random.default_rng(0), 4000, full=True)
     assert scene.n_samples == 4000 and scene.music

@@ -155,6 +155,25 @@ def test_made_music_backs_singers_of_other_songs_as_often_as_asked(mixed_pack: P
     assert np.mean(other) == pytest.approx(0.4, abs=0.1)
 
 
+def test_made_singers_stand_in_instead_of_talkers(tiny_pack: Pack) -> None:
+    pack = Pack(tiny_pack.folder)
+    pack.__dict__["clips"] = tiny_pack.clips + tuple(
+        replace(clip, path=f"made/{clip.path}", family=f"made: singing {clip.family}")
+        for clip in tiny_pack.select("train", "singing")
+    )
+    clips = {clip.path: clip for clip in pack.clips}
+    for voices, stand_in in ((tiny_pack, "speech"), (pack, "singing")):
+        recipe = SongRecipe(voices, "train", spoken=0.5)
+        plans = [recipe.draw(np.random.default_rng([3, k]), N) for k in range(300)]
+        sung = [clips[plan.speech[0].pieces[0].clip] for plan in plans if plan.speech]
+        others = [clip for clip in sung if not clip.family.startswith("song:")]
+        assert {clip.kind for clip in others} == {stand_in}
+        assert len(others) / len(sung) == pytest.approx(0.5, abs=0.1)
+    plain = SongRecipe(tiny_pack, "train"), SongRecipe(pack, "train")
+    one, other = (recipe.draw(np.random.default_rng(0), N) for recipe in plain)
+    assert one == other
+
+
 def test_batches_take_the_share_of_made_music_from_the_config(
     tiny_pack: Pack, mixed_pack: Pack
 ) -> None:
