@@ -20,7 +20,8 @@ SIX_S = 6 * SAMPLE_RATE  # whole numbers of samples at 22050 Hz, too
 LATER_LEGS: dict[str, Any] = {"channels": (24, 48, 80), "dropout": 0.2}
 AT_22_KHZ: dict[str, Any] = {"n_sources": 3, "sample_rate": 22050}
 
-# `compact-film` was trained in five legs, each begun with the weights of the one before.
+# `compact-film` was trained in eight legs, its causal sibling in two after the first of them,
+# `compact-song` in one after five, each begun with the weights of the one before.
 # From mrx-small on, for comparison only: other published nets at reduced size (MRX at 44.1 kHz,
 # the others at 22.05 kHz; those that see 0.3 s at once get shorter scenes), and other families to
 # compare `compact-film` with, for as many steps as cost the same. The last are refiners, trained
@@ -45,13 +46,31 @@ RECIPES: dict[str, TrainConfig] = {
         loss="si_sdr", steps=860, net_config={"dropout": 0.15}, learning_rate=7e-4, warmup=40,
         decay=0.85, weight_decay=0.01, made=0.5, seed=31, validate_every=120,
     ),
+    "compact-film-6": TrainConfig(
+        loss="si_sdr", steps=2400, net_config={"dropout": 0.15}, learning_rate=1e-3, warmup=40,
+        decay=0.85, weight_decay=0.01, made=0.5, seed=41, validate_every=200,
+    ),
+    "compact-film-7": TrainConfig(
+        loss="si_sdr", steps=1500, net_config={"dropout": 0.15}, learning_rate=8e-4, warmup=30,
+        decay=0.85, weight_decay=0.01, made=0.5, seed=71, validate_every=250,
+    ),
+    "compact-film-8": TrainConfig(
+        loss="si_sdr", steps=900, net_config={"dropout": 0.25}, learning_rate=7e-4, warmup=30,
+        decay=0.85, weight_decay=0.02, made=0.5, seed=81, validate_every=300,
+    ),
     "compact-film-causal": TrainConfig(
         steps=4200, learning_rate=2e-3, warmup=150, decay=0.7, validate_every=350,
         net_config={"causal": True, "n_fft": 1536, "hop_length": 384},
     ),
+    "compact-film-causal-2": TrainConfig(
+        loss="si_sdr", steps=1000, learning_rate=1e-3, warmup=40, decay=0.85, weight_decay=0.01,
+        made=0.5, seed=51, validate_every=200,
+        net_config={"causal": True, "n_fft": 1536, "hop_length": 384, "dropout": 0.15},
+    ),
     "compact-song": TrainConfig(
-        scenes="song", steps=1200, net_config={"n_sources": 2, "dropout": 0.2}, learning_rate=1e-3,
-        decay=0.7, made=0.3, spoken=0.4, validate_every=150,
+        scenes="song", loss="si_sdr", steps=800, net_config={"n_sources": 2, "dropout": 0.15},
+        learning_rate=1e-3, warmup=40, decay=0.8, weight_decay=0.01, made=0.5, spoken=0.5, seed=61,
+        validate_every=100,
     ),
     "vad": TrainConfig(
         net="vad", loss="voice", segment=SIX_S // 2, batch=8, steps=4000, weight_decay=1e-3,

@@ -20,7 +20,7 @@ from unstir.neural.scenes import Bus, Recipe, Scene
 from unstir.neural.validation import validation_plans
 
 DEPTH_DB = 40.0  # below the active level begins what is no speech
-STEM_FLOOR_DB, STEM_SHARE_DB = -62.0, -40.0  # best on scenes that choose, within 3 dB
+STEM_FLOOR_DB, STEM_SHARE_DB = -66.0, -26.0  # best on scenes that choose, within 2 dB
 LEVEL_DB = -29.0  # of a film scene's mix, root mean square, which is about -27 LUFS
 
 # What stands beside the speech: rows of the stems, and whether the music must be sung.

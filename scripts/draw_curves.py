@@ -17,7 +17,7 @@ from unstir.chain_picture import DPI, LINE, PANEL_PX
 from unstir.picture import FAINT, FONT, INK
 
 ROOT = Path(__file__).resolve().parents[1]
-NETS = ("compact-film", "compact-film-causal", "query", "vad")
+NETS = ("compact-film", "compact-film-causal", "compact-song", "query", "vad")
 OTHER_LINE = "#cc6622"  # every second leg
 Curve = list[tuple[int, float]]
 

@@ -165,6 +165,15 @@ OURS = (
         weights_license="CC-BY-SA-4.0",
     ),
     Method(
+        "compact-song",
+        "unstir.neural.separator:NetSeparator",
+        "neural",
+        "the same net for vocals and accompaniment, from few songs",
+        stem_sets=("song",),
+        weights=("unstir.neural/compact-song.safetensors",),
+        weights_license="CC-BY-SA-4.0",
+    ),
+    Method(
         "query",
         "unstir.neural.query:QuerySeparator",
         "neural",

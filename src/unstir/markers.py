@@ -1,7 +1,7 @@
 """Where somebody begins to speak, for markers on a timeline.
 
 A frame holds speech where the speech stem is above a floor and not far below the mix, the rule of
-`unstir.neural.vad.ByStem`, which finds speech better than the voice detector that ships: 91.5 %
+`unstir.neural.vad.ByStem`, which finds speech better than the voice detector that ships: 91.1 %
 balanced accuracy against 79.1 % with the stems of ``compact-film`` (docs/neural.md). With stems
 of a method that leaves more of the rest in the speech, the markers are worth as much less.
 """

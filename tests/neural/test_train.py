@@ -373,11 +373,17 @@ def test_a_model_that_a_run_cannot_begin_with_is_refused(vad_model: Path) -> Non
         start(recipe("vocalnet-small"), vad_model)
 
 
-def test_the_legs_on_the_card_of_the_shipped_net_are_recipes() -> None:
-    card = checkpoint.describe(SHIPPED / "compact-film.safetensors").card
+@pytest.mark.parametrize("shipped", ["compact-film", "compact-film-causal", "compact-song"])
+def test_the_legs_on_the_card_of_a_shipped_net_are_recipes(shipped: str) -> None:
+    card = checkpoint.describe(SHIPPED / f"{shipped}.safetensors").card
     legs = [*(leg["recipe"] for leg in card["earlier_legs"]), card["recipe"]]
-    names = ("compact-film", *(f"compact-film-{leg}" for leg in range(2, 6)))
-    for name, leg in zip(names, legs, strict=True):
+    further = [f"compact-film-{leg}" for leg in range(2, 9)]
+    if shipped == "compact-song":
+        further[4:] = ["compact-song"]
+    if shipped == "compact-film-causal":
+        further = ["compact-film-causal-2"]
+        del legs[1]  # in another grid than the first, at another rate than its own recipe
+    for name, leg in zip(("compact-film", *further), legs, strict=True):
         # A setting that is younger than the leg had its default then.
         trained = json.loads(json.dumps(asdict(TrainConfig()))) | leg
         assert json.loads(json.dumps(asdict(recipe(name)))) == trained, name
