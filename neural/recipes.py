@@ -18,6 +18,7 @@ from unstir.neural.vocalnet import Vad, Vocalnet, grow
 
 SIX_S = 6 * SAMPLE_RATE  # whole numbers of samples at 22050 Hz, too
 LATER_LEGS: dict[str, Any] = {"channels": (24, 48, 80), "dropout": 0.2}
+FURTHER_LEGS: dict[str, Any] = {"decay": 0.85, "weight_decay": 0.01, "made": 0.5}
 AT_22_KHZ: dict[str, Any] = {"n_sources": 3, "sample_rate": 22050}
 
 # `compact-film` was trained in eight legs, its causal sibling in two after the first of them,
@@ -39,32 +40,32 @@ RECIPES: dict[str, TrainConfig] = {
         weight_decay=0.03, made=0.25, seed=7, validate_every=150,
     ),
     "compact-film-4": TrainConfig(
-        steps=2900, net_config={"dropout": 0.15}, learning_rate=8e-4, warmup=40, decay=0.85,
-        weight_decay=0.01, made=0.5, seed=21, validate_every=250,
+        **FURTHER_LEGS, net_config={"dropout": 0.15}, steps=2900, learning_rate=8e-4, warmup=40,
+        seed=21, validate_every=250,
     ),
     "compact-film-5": TrainConfig(
-        loss="si_sdr", steps=860, net_config={"dropout": 0.15}, learning_rate=7e-4, warmup=40,
-        decay=0.85, weight_decay=0.01, made=0.5, seed=31, validate_every=120,
+        **FURTHER_LEGS, net_config={"dropout": 0.15}, steps=860, learning_rate=7e-4, warmup=40,
+        loss="si_sdr", seed=31, validate_every=120,
     ),
     "compact-film-6": TrainConfig(
-        loss="si_sdr", steps=2400, net_config={"dropout": 0.15}, learning_rate=1e-3, warmup=40,
-        decay=0.85, weight_decay=0.01, made=0.5, seed=41, validate_every=200,
+        **FURTHER_LEGS, net_config={"dropout": 0.15}, steps=2400, learning_rate=1e-3, warmup=40,
+        loss="si_sdr", seed=41, validate_every=200,
     ),
     "compact-film-7": TrainConfig(
-        loss="si_sdr", steps=1500, net_config={"dropout": 0.15}, learning_rate=8e-4, warmup=30,
-        decay=0.85, weight_decay=0.01, made=0.5, seed=71, validate_every=250,
+        **FURTHER_LEGS, net_config={"dropout": 0.15}, steps=1500, learning_rate=8e-4, warmup=30,
+        loss="si_sdr", seed=71, validate_every=250,
     ),
     "compact-film-8": TrainConfig(
-        loss="si_sdr", steps=900, net_config={"dropout": 0.25}, learning_rate=7e-4, warmup=30,
-        decay=0.85, weight_decay=0.02, made=0.5, seed=81, validate_every=300,
+        **{**FURTHER_LEGS, "weight_decay": 0.02}, net_config={"dropout": 0.25}, steps=900,
+        learning_rate=7e-4, warmup=30, loss="si_sdr", seed=81, validate_every=300,
     ),
     "compact-film-causal": TrainConfig(
         steps=4200, learning_rate=2e-3, warmup=150, decay=0.7, validate_every=350,
         net_config={"causal": True, "n_fft": 1536, "hop_length": 384},
     ),
     "compact-film-causal-2": TrainConfig(
-        loss="si_sdr", steps=1000, learning_rate=1e-3, warmup=40, decay=0.85, weight_decay=0.01,
-        made=0.5, seed=51, validate_every=200,
+        **FURTHER_LEGS, loss="si_sdr", steps=1000, learning_rate=1e-3, warmup=40, seed=51,
+        validate_every=200,
         net_config={"causal": True, "n_fft": 1536, "hop_length": 384, "dropout": 0.15},
     ),
     "compact-song": TrainConfig(

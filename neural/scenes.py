@@ -219,10 +219,7 @@ class Recipe:
         source_n = int(n * speed * 1.1)
         # Without made singers no number is drawn.
         if sung and self.made and self._made["singing"] and rng.random() < self.made:
-            singers = self._made["singing"]
-            clips = singers[sorted(singers)[rng.integers(len(singers))]]
-            clip = clips[int(rng.integers(len(clips)))]
-            start = int(rng.integers(0, max(1, clip.n_samples - source_n)))
+            clip, start = _pick(rng, self._made["singing"], source_n)
             voice = replace(
                 common,
                 pieces=(Piece(clip.path, start, 0, n),),
@@ -264,10 +261,7 @@ class Recipe:
         source_n = int(n * speed * 1.1)
 
         def one() -> tuple[Clip, int]:
-            families = self._of(rng, self.made, "music", self._loose)
-            name = sorted(families)[rng.integers(len(families))]
-            clip = families[name][int(rng.integers(len(families[name])))]
-            return clip, int(rng.integers(0, max(1, clip.n_samples - source_n)))
+            return _pick(rng, self._of(rng, self.made, "music", self._loose), source_n)
 
         pieces = []
         at = 0
@@ -362,6 +356,15 @@ class Recipe:
     def _room(self, rng: np.random.Generator) -> str:
         rooms = [c for part in self._by_kind["rir"].values() for c in part]
         return rooms[rng.integers(len(rooms))].path if rooms else ""
+
+
+def _pick(
+    rng: np.random.Generator, families: Mapping[str, Sequence[Clip]], n_samples: int
+) -> tuple[Clip, int]:
+    """Return a recording of any family, and where in it so many samples begin."""
+    clips = families[sorted(families)[rng.integers(len(families))]]
+    clip = clips[int(rng.integers(len(clips)))]
+    return clip, int(rng.integers(0, max(1, clip.n_samples - n_samples)))
 
 
 def _automation(rng: np.random.Generator, full: bool) -> tuple[float, ...]:

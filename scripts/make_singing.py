@@ -168,11 +168,11 @@ def song(rng: np.random.Generator, phrases: list[Values], seconds: float) -> Val
     who, taken_s = None, 0.0
     n_takes = 2 if rng.random() < 1 / 3 else 1
     for phrase in phrases:
-        f0, _ = pyworld.dio(phrase, SAMPLE_RATE, 65, 500)
-        if who is None and np.any(f0 > 0):
-            who = singer(rng, float(np.median(f0[f0 > 0])))
         if who is None:
-            continue
+            f0, _ = pyworld.dio(phrase, SAMPLE_RATE, 65, 500)
+            if not np.any(f0 > 0):
+                continue
+            who = singer(rng, float(np.median(f0[f0 > 0])))
         seed = int(rng.integers(2**31))  # both takes sing the same notes, not the same pitch
         takes = []
         for take in range(n_takes):
