@@ -3,7 +3,7 @@
 Every classical method looks at the same spectrum; the pitch is tracked on the voice that a
 first separation found, where there is one, since it is far clearer there than in the mix [1]_.
 Two priors are made here, of whole frames: how much of a frame is voice, and how much of it has
-just begun.
+just begun. Two look at nothing but what the first separation gave (`unstir.hybrid.backfit`).
 
 What a prior says is reduced to planes: the masks that are its own (of masks that share what is
 left evenly, one says all), less an even share and times the validity, then the validity. So a
@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unstir.hybrid.backfit import alike, similar
 from unstir.hybrid.harmonic import Harmonic, track, voice_evidence
 from unstir.hybrid.hpss import Hpss
 from unstir.hybrid.midside import MidSide
@@ -45,11 +46,18 @@ TELLS: Mapping[tuple[str, ...], Mapping[str, tuple[str, ...]]] = {
         "repet": ("speech",),
         "activity": ("speech",),
         "onset": ("effects",),
+        "alike": ("speech", "music"),
+        "similar": ("speech", "music"),
     },
     SONG: dict.fromkeys(
-        ("midside", "panning", "hpss", "nmf", "harmonic", "repet", "activity", "onset"), ("vocals",)
+        (
+            *("midside", "panning", "hpss", "nmf", "harmonic", "repet", "activity", "onset"),
+            *("alike", "similar"),
+        ),
+        ("vocals",),
     ),
 }
+OF_STEMS = ("harmonic", "activity", "alike", "similar")  # what looks at a separation
 ONSET_DB = 20.0  # a rise by so much within two frames is an onset beyond doubt
 QUIET = 1e-4  # -80 dB of full scale per bin: below, rises are noise
 
@@ -64,6 +72,8 @@ class Bank:
         A stem set.
     seed : int
         For the priors that draw random numbers.
+    priors : tuple of str
+        Those that are asked, in the order of `TELLS`; all if none is named.
 
     Examples
     --------
@@ -78,14 +88,19 @@ class Bank:
 
     stems: tuple[str, ...] = FILM
     seed: int = 0
+    priors: tuple[str, ...] = ()
+
+    @property
+    def tells(self) -> Mapping[str, tuple[str, ...]]:
+        """The stems of which each prior has planes, in order."""
+        every = TELLS[self.stems]
+        return {name: own for name, own in every.items() if not self.priors or name in self.priors}
 
     @property
     def names(self) -> tuple[str, ...]:
         """What each plane is: ``"prior stem"`` or ``"prior validity"``, in order."""
         return tuple(
-            f"{prior} {part}"
-            for prior, own in TELLS[self.stems].items()
-            for part in (*own, "validity")
+            f"{prior} {part}" for prior, own in self.tells.items() for part in (*own, "validity")
         )
 
     def survey(self, blocks: Iterable[Mixture], /) -> State:
@@ -97,7 +112,7 @@ class Bank:
         self,
         spectrum: Spectrum,
         state: State,
-        voice: Spectrum | None = None,
+        separated: Mapping[str, Spectrum] | None = None,
         *,
         without: Collection[str] = (),
     ) -> dict[str, Evidence]:
@@ -109,9 +124,9 @@ class Bank:
             The mix.
         state : mapping
             What `survey` learned.
-        voice : Spectrum, optional
-            An estimate of the voice on the same grid; without one, the pitch is tracked on the
-            mix, and how much of a frame is voice is not known.
+        separated : mapping of str to Spectrum, optional
+            Estimates of the stems on the same grid; without them, the pitch is tracked on the
+            mix, and priors that look at nothing else have nothing to say.
         without : collection of str
             Priors that are not asked.
 
@@ -120,6 +135,7 @@ class Bank:
         dict of str to Evidence
             By prior, in the order of `names`.
         """
+        voice = separated[self.stems[0]] if separated else None
         # The slowest first, so that the others fill the gaps.
         asked: dict[str, Callable[[], Evidence]] = {
             "harmonic": lambda: self._harmonic(spectrum, voice or spectrum)
@@ -128,10 +144,18 @@ class Bank:
             asked[name] = partial(prior.evidence, spectrum, part_of(state, name))
         asked["activity"] = lambda: self._activity(spectrum, voice)
         asked["onset"] = lambda: self._onset(spectrum)
+        asked["alike"] = lambda: alike(separated) if separated else self._nothing(spectrum)
+        asked["similar"] = lambda: (
+            similar(separated, spectrum) if separated else self._nothing(spectrum)
+        )
         with ThreadPoolExecutor(2) as pool:
-            waiting = {name: pool.submit(ask) for name, ask in asked.items() if name not in without}
+            waiting = {
+                name: pool.submit(ask)
+                for name, ask in asked.items()
+                if name in self.tells and name not in without
+            }
             found = {name: job.result() for name, job in waiting.items()}
-        return {name: found[name] for name in TELLS[self.stems] if name in found}
+        return {name: found[name] for name in self.tells if name in found}
 
     def planes(self, evidence: Mapping[str, Evidence]) -> NDArray[np.float32]:
         """Return what the priors say as planes.
@@ -151,7 +175,7 @@ class Bank:
         planes = np.zeros((len(self.names), n_frames, n_bins), np.float32)
         share = np.float32(1 / len(self.stems))
         index = 0
-        for name, own in TELLS[self.stems].items():
+        for name, own in self.tells.items():
             found = evidence.get(name)
             for stem in own:
                 if found is not None:
@@ -164,13 +188,14 @@ class Bank:
         return planes
 
     def _methods(self) -> dict[str, Any]:
-        return {
+        every: dict[str, Any] = {
             "midside": MidSide(self.stems),
             "panning": Panning(self.stems),
             "hpss": Hpss(self.stems),
             "nmf": Nmf(self.stems, self.seed),
             "repet": Repet(self.stems),
         }
+        return {name: method for name, method in every.items() if name in self.tells}
 
     def _harmonic(self, spectrum: Spectrum, voice: Spectrum) -> Evidence:
         """Return the comb of the voice's pitch, laid on the mix."""
@@ -180,14 +205,17 @@ class Bank:
         mask, validity = voice_evidence(spectrum.magnitude, pitch, spectrum.config, rate, kind)
         return self._shared(mask, self.stems[0], validity)
 
+    def _nothing(self, spectrum: Spectrum) -> Evidence:
+        return self._shared(
+            np.zeros(spectrum.magnitude.shape, np.float32),
+            self.stems[0],
+            np.zeros((1, spectrum.n_frames), np.float32),
+        )
+
     def _activity(self, spectrum: Spectrum, voice: Spectrum | None) -> Evidence:
         """Return how much of every frame is voice, smoothed over a tenth of a second."""
         if voice is None:
-            return self._shared(
-                np.zeros(spectrum.magnitude.shape, np.float32),
-                self.stems[0],
-                np.zeros((1, spectrum.n_frames), np.float32),
-            )
+            return self._nothing(spectrum)
         whole = np.square(spectrum.magnitude).sum(axis=0)
         own = np.square(voice.magnitude).sum(axis=0)
         n = max(1, round(0.1 * spectrum.mix.sample_rate / spectrum.config.hop_length))

@@ -4,12 +4,15 @@ Center, panning, HPSS and NMF stay on the device; pitch, repetition and what is 
 frames are found on the host meanwhile, since a GPU works through what it was given by itself.
 """
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from unstir.hybrid import fast, fast_spatial
-from unstir.hybrid.bank import TELLS, Bank
-from unstir.hybrid.fast import TorchSpectrum
+from unstir.hybrid.bank import Bank
+from unstir.hybrid.fast import TorchEvidence, TorchSpectrum
 from unstir.hybrid.hpss import Hpss
 from unstir.hybrid.midside import MidSide
 from unstir.hybrid.nmf import Nmf
@@ -19,7 +22,11 @@ from unstir.types import State, part_of
 
 
 def planes(
-    bank: Bank, spectrum: Spectrum, state: State, voice: Spectrum | None, device: torch.device
+    bank: Bank,
+    spectrum: Spectrum,
+    state: State,
+    separated: Mapping[str, Spectrum] | None,
+    device: torch.device,
 ) -> Tensor:
     """Return the planes of `Bank.planes`, to 1e-4, on a device.
 
@@ -31,7 +38,7 @@ def planes(
         The mix.
     state : mapping
         What the bank surveyed.
-    voice : Spectrum or None
+    separated : mapping of str to Spectrum, or None
         As `Bank.evidence` takes it.
     device : torch.device
         Where to compute what can be computed there, and where the planes shall be.
@@ -55,16 +62,20 @@ def planes(
     """
     seen = TorchSpectrum.of(spectrum, device)
     stems = bank.stems
-    found = {
-        "midside": fast_spatial.midside(seen, MidSide(stems), part_of(state, "midside")),
-        "panning": fast_spatial.panning(seen, Panning(stems), part_of(state, "panning")),
-        "hpss": fast.hpss(seen, Hpss(stems), part_of(state, "hpss")),
-        "nmf": fast.nmf(seen, Nmf(stems, bank.seed), part_of(state, "nmf")),
+    here: dict[str, Callable[[State | None], TorchEvidence]] = {
+        "midside": partial(fast_spatial.midside, seen, MidSide(stems)),
+        "panning": partial(fast_spatial.panning, seen, Panning(stems)),
+        "hpss": partial(fast.hpss, seen, Hpss(stems)),
+        "nmf": partial(fast.nmf, seen, Nmf(stems, bank.seed)),
     }
-    rest = bank.evidence(spectrum, state, voice, without=found)
-    result = torch.from_numpy(bank.planes(rest)).to(device)
+    found = {name: here[name](part_of(state, name)) for name in here if name in bank.tells}
+    rest = bank.evidence(spectrum, state, separated, without=found)
+    result = torch.zeros(len(bank.names), spectrum.n_frames, spectrum.config.n_bins)
+    if rest:
+        result = torch.from_numpy(bank.planes(rest))
+    result = result.to(device)
     at = 0
-    for name, own in TELLS[stems].items():
+    for name, own in bank.tells.items():
         if name in found:
             masks, validity = found[name]
             for i, stem in enumerate(own):

@@ -36,6 +36,7 @@ NETS: Mapping[str, tuple[str, str, str]] = {
     "vocalnet": ("unstir.neural.vocalnet", "Vocalnet", "VocalnetConfig"),
     "vad": ("unstir.neural.vocalnet", "Vad", "VadConfig"),
     "refiner": ("unstir.neural.refiner", "Refiner", "RefinerConfig"),
+    "trust": ("unstir.neural.trust", "Trust", "TrustConfig"),
     "query": ("unstir.neural.query_net", "QueryNet", "QueryConfig"),
     "blstm": ("unstir.neural.families", "BandBlstm", "BandBlstmConfig"),
     "bandsplit": ("unstir.neural.families", "BandSplit", "BandSplitConfig"),

@@ -121,7 +121,7 @@ RECIPES: dict[str, TrainConfig] = {
         loss="si_sdr", batch=8, steps=600, validate_every=150
     ),
     "hybrid-film": TrainConfig(
-        net="refiner", net_config={"n_priors": 19}, learning_rate=2e-3, steps=3000, decay=0.7,
+        net="refiner", net_config={"n_priors": 25}, learning_rate=2e-3, steps=3000, decay=0.7,
         ema=0.99,
     ),
     "hybrid-film-blind": TrainConfig(
@@ -129,7 +129,7 @@ RECIPES: dict[str, TrainConfig] = {
         ema=0.99,
     ),
     "hybrid-song": TrainConfig(
-        net="refiner", net_config={"n_priors": 16, "n_sources": 2}, scenes="song",
+        net="refiner", net_config={"n_priors": 20, "n_sources": 2}, scenes="song",
         learning_rate=2e-3, steps=3000, decay=0.7, ema=0.99,
     ),
 }  # fmt: skip

@@ -75,6 +75,11 @@ class RefinerConfig:
         """The grid."""
         return Bands(self.n_fft, self.hop_length, self.n_bands, self.n_single)
 
+    @property
+    def priors(self) -> tuple[str, ...]:
+        """The priors that it looks at, as `unstir.hybrid.bank.Bank` takes them: all."""
+        return ()
+
 
 class Seen(NamedTuple):
     """What the refiner looks at, all float32 of shape (batch, ..., frames, bands).

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from unstir.errors import SettingsError
-from unstir.hybrid.bank import TELLS, Bank
-from unstir.joined import View, changes, look
+from unstir.hybrid.bank import OF_STEMS, Bank
+from unstir.joined import AnyRefiner, View, changes, look
 from unstir.neural.device import choose_precision, finite, inference
-from unstir.neural.refiner import Refiner, Seen
+from unstir.neural.refiner import Seen
 from unstir.neural.separator import open_model
 from unstir.spectral import Spectrum, consistent
 from unstir.types import STEM_SETS, Evidence, Mixture, State, Stems, nested
@@ -38,7 +38,6 @@ HYBRID, ZEROED, ELSEWHERE, MIXTURE = (
 )
 ONLY, WITHOUT, LEAKAGE = "only ", "without ", "leakage "
 LEAKAGES = (-0.5, -0.25, 0.25, 0.5)  # 0 is the hybrid itself
-HEAR_THE_BASE = ("harmonic", "activity")  # the priors that look at the base's voice
 
 
 @dataclass
@@ -71,7 +70,7 @@ class Costs:
 class Clocked(Bank):
     """A bank for one mix that asks its priors one after another and notes what each costs.
 
-    Asked again, for another base, it repeats what does not depend on the base's voice.
+    Asked again, for another base, it repeats what does not depend on the base.
 
     Parameters
     ----------
@@ -95,23 +94,23 @@ class Clocked(Bank):
         self,
         spectrum: Spectrum,
         state: State,
-        voice: Spectrum | None = None,
+        separated: Mapping[str, Spectrum] | None = None,
         *,
         without: Collection[str] = (),
     ) -> dict[str, Evidence]:
         """Return what every prior says, as `Bank.evidence` does."""
         _ = spectrum.magnitude  # which all share, so that the first does not pay for it
         found = {}
-        for name in TELLS[self.stems]:
+        for name in self.tells:
             if name in without:
                 continue
             if name in self._said:
                 found[name] = self._said[name]
                 continue
-            others = set(TELLS[self.stems]) - {name}
-            alone = partial(Bank.evidence, self, spectrum, state, voice, without=others)
+            others = set(self.tells) - {name}
+            alone = partial(Bank.evidence, self, spectrum, state, separated, without=others)
             found |= self.costs.clocked(name, alone)
-            if name not in HEAR_THE_BASE:
+            if name not in OF_STEMS:
                 self._said[name] = found[name]
         return found
 
@@ -140,7 +139,7 @@ class Look:
         return self.view.seen
 
 
-def look_at(mix: Mixture, base: Stems, bank: Bank, state: State, refiner: Refiner) -> Look:
+def look_at(mix: Mixture, base: Stems, bank: Bank, state: State, refiner: AnyRefiner) -> Look:
     """Return what a refiner sees of a mix and of a base's stems, on the refiner's device.
 
     Parameters
@@ -153,7 +152,7 @@ def look_at(mix: Mixture, base: Stems, bank: Bank, state: State, refiner: Refine
         Of the same stems.
     state : mapping
         What the bank surveyed of the mix.
-    refiner : Refiner
+    refiner : Refiner or Trust
         For its grid.
     """
     device = _device_of(refiner)
@@ -162,14 +161,14 @@ def look_at(mix: Mixture, base: Stems, bank: Bank, state: State, refiner: Refine
     return Look(mix, base, view)
 
 
-def refined(at: Look, refiner: Refiner, seen: Seen, leakage: float = 0.0) -> Stems:
+def refined(at: Look, refiner: AnyRefiner, seen: Seen, leakage: float = 0.0) -> Stems:
     """Return the stems as the hybrid gives them where the refiner sees these planes.
 
     Parameters
     ----------
     at : Look
         The mix and the base's stems.
-    refiner : Refiner
+    refiner : Refiner or Trust
         Which corrects them.
     seen : Seen
         Those of the look, or edited.
@@ -190,13 +189,13 @@ def refined(at: Look, refiner: Refiner, seen: Seen, leakage: float = 0.0) -> Ste
     return consistent(at.mix, {name: stem + change for (name, stem), change in pairs})
 
 
-def variants(stems: tuple[str, ...], seen: Seen, elsewhere: Tensor) -> Iterator[tuple[str, Seen]]:
+def variants(bank: Bank, seen: Seen, elsewhere: Tensor) -> Iterator[tuple[str, Seen]]:
     """Yield what the refiner sees in each control, by what the control is called in tables.
 
     Parameters
     ----------
-    stems : tuple of str
-        A stem set.
+    bank : Bank
+        The priors that the refiner asks.
     seen : Seen
         What the refiner sees in truth, each of shape (planes, frames, bands).
     elsewhere : Tensor
@@ -206,13 +205,13 @@ def variants(stems: tuple[str, ...], seen: Seen, elsewhere: Tensor) -> Iterator[
     Examples
     --------
     >>> seen = Seen(*(torch.rand(n, 4, 2) for n in (5, 3, len(Bank().names))))
-    >>> names = [name for name, _ in variants(Bank().stems, seen, seen.priors)]
+    >>> names = [name for name, _ in variants(Bank(), seen, seen.priors)]
     >>> names[:3], len(names)
-    (['priors zeroed', 'priors of another scene', 'the mix as prior'], 19)
+    (['priors zeroed', 'priors of another scene', 'the mix as prior'], 23)
     """
     priors = seen.priors
-    owners = [name.split()[0] for name in Bank(stems).names]
-    sure = [name.endswith(" validity") for name in Bank(stems).names]
+    owners = [name.split()[0] for name in bank.names]
+    sure = [name.endswith(" validity") for name in bank.names]
 
     def column(values: list[bool]) -> Tensor:
         return torch.tensor(values, dtype=priors.dtype, device=priors.device)[:, None, None]
@@ -222,13 +221,13 @@ def variants(stems: tuple[str, ...], seen: Seen, elsewhere: Tensor) -> Iterator[
     yield ELSEWHERE, seen._replace(priors=elsewhere[:, frames])
     # An even share is zero in the planes of masks, which are told less that share.
     yield MIXTURE, seen._replace(priors=column(sure).expand_as(priors))
-    for prior in TELLS[stems]:
+    for prior in bank.tells:
         own = column([owner == prior for owner in owners])
         yield ONLY + prior, seen._replace(priors=priors * own)
         yield WITHOUT + prior, seen._replace(priors=priors * (1 - own))
 
 
-def open_refiner(file: str, device: torch.device, *, blind: bool = False) -> tuple[Refiner, str]:
+def open_refiner(file: str, device: torch.device, *, blind: bool = False) -> tuple[AnyRefiner, str]:
     """Return a refiner on a device, and the name of its stem set.
 
     Parameters
@@ -248,12 +247,12 @@ def open_refiner(file: str, device: torch.device, *, blind: bool = False) -> tup
     model = open_model(file, str(device))
     net = model.net
     of: Mapping[tuple[str, ...], str] = {stems: name for name, stems in STEM_SETS.items()}
-    if not isinstance(net, Refiner) or model.sources not in of:
+    if not isinstance(net, AnyRefiner) or model.sources not in of:
         raise SettingsError(
             f"{file} is a {type(net).__name__} for {', '.join(model.sources)}; a refiner for the "
             f"stems of {' or '.join(STEM_SETS)} is wanted"
         )
-    wanted = 0 if blind else len(Bank(model.sources).names)
+    wanted = 0 if blind else len(Bank(model.sources, priors=net.config.priors).names)
     if net.config.n_priors != wanted:
         raise SettingsError(
             f"{file} was trained on {net.config.n_priors} planes of priors; a refiner trained on "
@@ -267,5 +266,5 @@ def n_weights(net: torch.nn.Module) -> int:
     return int(np.sum([weight.numel() for weight in net.parameters()]))
 
 
-def _device_of(refiner: Refiner) -> torch.device:
+def _device_of(refiner: AnyRefiner) -> torch.device:
     return next(refiner.parameters()).device

@@ -30,7 +30,8 @@ from unstir.compare import Row, sum_of
 from unstir.errors import SettingsError
 from unstir.evaluate import si_sdr_db, snr_db
 from unstir.evaluation import Known
-from unstir.neural.refiner import Refiner
+from unstir.hybrid.bank import Bank
+from unstir.joined import AnyRefiner
 from unstir.neural.separator import gain_to_level_db
 from unstir.proof_tables import BASE, BLIND, TRAINED_ON
 from unstir.registry import make, stem_set
@@ -48,7 +49,7 @@ class Contest:
     ----------
     stems : str
         A stem set.
-    refiner : Refiner
+    refiner : Refiner or Trust
         What has to prove itself.
     bases : mapping of str to Separator
         What it corrects.
@@ -59,9 +60,9 @@ class Contest:
     """
 
     stems: str
-    refiner: Refiner
+    refiner: AnyRefiner
     bases: Mapping[str, Separator]
-    blind: Refiner | None = None
+    blind: AnyRefiner | None = None
     trained_on: Separator | None = None
 
 
@@ -164,7 +165,7 @@ def _heard(known: Known, contest: Contest) -> Heard:
     known = replace(known, stems={name: gain * stem for name, stem in known.stems.items()})
     mix = Mixture(sum_of(known.stems), known.sample_rate)
     costs = Costs()
-    bank = Clocked(stem_set(contest.stems), costs=costs)
+    bank = Clocked(stem_set(contest.stems), priors=contest.refiner.config.priors, costs=costs)
     looks = {}
     with one_blas_thread():
         state = bank.survey([mix])
@@ -217,6 +218,7 @@ def compete(
             duration_s=mix.duration_s,
         )
 
+    bank = Bank(stem_set(contest.stems), priors=net.config.priors)
     oracle = make("oracle", contest.stems, references=known.stems)
     ends = [
         row("mixture", _separated(make("mixture", contest.stems), mix)),
@@ -231,7 +233,7 @@ def compete(
         own.append(row(HYBRID, whole))
         if contest.blind:
             own.append(row(BLIND, refined(at, contest.blind, at.seen)))
-        for name, seen in variants(stem_set(contest.stems), at.seen, elsewhere[base]):
+        for name, seen in variants(bank, at.seen, elsewhere[base]):
             if every or not name.startswith((ONLY, WITHOUT)):
                 own.append(row(name, refined(at, net, seen)))
         for leakage in LEAKAGES if every else ():

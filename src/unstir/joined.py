@@ -21,12 +21,12 @@ from unstir.neural.device import choose_precision, finite, inference, resolve
 from unstir.neural.planes import Bands, istft, planes, stft, to_bands, to_bins
 from unstir.neural.refiner import Refiner, RefinerConfig, Seen, shares_of
 from unstir.neural.separator import gain_to_level_db, open_model, placed
-from unstir.registry import Method, find, make, methods
+from unstir.neural.trust import Trust, TrustConfig
+from unstir.registry import Method, find, make, methods, set_name
 from unstir.settings import DEFAULT_BASES
 from unstir.spectral import analyze, consistent
 from unstir.streaming import AtRate
 from unstir.types import (
-    STEM_SETS,
     Mixture,
     Separator,
     State,
@@ -39,6 +39,8 @@ from unstir.weights import locate
 
 KIND = "hybrid"  # in the registry
 BASES = DEFAULT_BASES
+AnyRefiner = Refiner | Trust
+AnyConfig = RefinerConfig | TrustConfig
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,11 @@ def look(
         Where the tensors shall be.
     """
     spectrum = analyze(mix)
-    voice = Mixture(next(iter(base.values())), mix.sample_rate, mix.start, mix.role)
+    parts_of = {name: analyze(replace(mix, waveform=stem)) for name, stem in base.items()}
     if device.type == "cpu":
-        found = torch.from_numpy(bank.planes(bank.evidence(spectrum, state, analyze(voice))))
+        found = torch.from_numpy(bank.planes(bank.evidence(spectrum, state, parts_of)))
     else:
-        found = fast_bank.planes(bank, spectrum, state, analyze(voice), device)
+        found = fast_bank.planes(bank, spectrum, state, parts_of, device)
     cells = torch.from_numpy(spectrum.cells.transpose(0, 2, 1)).to(device)  # (C, T, F)
     waves = torch.from_numpy(np.stack([base[name] for name in bank.stems])).to(device)
     parts = stft(waves, bands.n_fft, bands.hop_length)  # (J, C, T, F)
@@ -101,9 +103,7 @@ def look(
     return View(cells, parts, seen)
 
 
-def changes(
-    view: View, corrections: Tensor, config: RefinerConfig, n_samples: int
-) -> list[Waveform]:
+def changes(view: View, corrections: Tensor, config: AnyConfig, n_samples: int) -> list[Waveform]:
     """Return what to add to the base's stems.
 
     Parameters
@@ -112,7 +112,7 @@ def changes(
         Mix and base.
     corrections : Tensor
         Of the refiner, shape (sources, frames, bands).
-    config : RefinerConfig
+    config : RefinerConfig or TrustConfig
         For its grid.
     n_samples : int
         Of the mix.
@@ -176,10 +176,10 @@ class Hybrid:
         device = resolve(self.device)
         object.__setattr__(self, "device", str(device))
         object.__setattr__(self, "precision", choose_precision(device, self.precision))
-        object.__setattr__(self, "base", self.base or BASES[self._set_name])
-        why = unfit(find(self.base), self._set_name)
+        object.__setattr__(self, "base", self.base or BASES[set_name(self.stems)])
+        why = unfit(find(self.base), set_name(self.stems))
         if why:
-            names = (name for name, m in methods().items() if not unfit(m, self._set_name))
+            names = (name for name, m in methods().items() if not unfit(m, set_name(self.stems)))
             raise SettingsError(
                 f"base={self.base!r} came, which {why}; choose from {', '.join(names)}"
             )
@@ -209,7 +209,7 @@ class Hybrid:
         learned = self.survey([mix]) if state is None else state
         return AtRate(inner, inner.refiner.config.sample_rate).separate(mix, learned)
 
-    def examine(self, mix: Mixture, state: State | None = None) -> tuple[View, Refiner]:
+    def examine(self, mix: Mixture, state: State | None = None) -> tuple[View, AnyRefiner]:
         """Return the mix as the refiner sees it, and the refiner.
 
         Parameters
@@ -224,19 +224,15 @@ class Hybrid:
         there = AtRate(inner, inner.refiner.config.sample_rate).lowered(mix)
         return inner.look(there, state)[1], inner.refiner
 
-    @property
-    def _set_name(self) -> str:
-        return next(name for name, stems in STEM_SETS.items() if stems == self.stems)
-
-    def _opened(self) -> Refiner:
+    def _opened(self) -> AnyRefiner:
         path = locate(self.model)
         model = open_model(self.model, self.device)
-        if not isinstance(model.net, Refiner) or model.sources != self.stems:
+        if not isinstance(model.net, AnyRefiner) or model.sources != self.stems:
             raise SettingsError(
                 f"{path} is a {type(model.net).__name__} for {', '.join(model.sources)}; a refiner "
                 f"for {', '.join(self.stems)} is wanted"
             )
-        n_planes = len(Bank(self.stems).names)
+        n_planes = len(Bank(self.stems, priors=model.net.config.priors).names)
         if model.net.config.n_priors not in (0, n_planes):
             raise SettingsError(
                 f"{path} was trained on {model.net.config.n_priors} planes of priors, there are "
@@ -265,7 +261,7 @@ class _Inner:
     """The hybrid at the refiner's own rate."""
 
     outer: Hybrid
-    refiner: Refiner
+    refiner: AnyRefiner
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -274,14 +270,14 @@ class _Inner:
     def _base(self) -> Separator:
         h = self.outer
         device = h.device if find(h.base).kind == "neural" else "auto"
-        made: Any = make(h.base, h._set_name, seed=h.seed, device=device)
+        made: Any = make(h.base, set_name(h.stems), seed=h.seed, device=device)
         base: Separator = (
             replace(made, precision=h.precision) if hasattr(made, "precision") else made
         )
         return base
 
     def _bank(self) -> Bank:
-        return Bank(self.outer.stems, self.outer.seed)
+        return Bank(self.outer.stems, self.outer.seed, self.refiner.config.priors)
 
     def survey(self, blocks: Iterable[Mixture], /) -> State:
         kept = list(blocks)

@@ -21,10 +21,9 @@ from unstir.compare import Row
 from unstir.contest import STEREO, Contest, Heard, compete, heard, pieces
 from unstir.errors import SettingsError
 from unstir.evaluation import mixes_of, nets_of
-from unstir.joined import BASES, unfit
+from unstir.joined import BASES, AnyRefiner, unfit
 from unstir.journal import write_whole
 from unstir.neural.device import resolve
-from unstir.neural.refiner import Refiner
 from unstir.proof_tables import SEED, figures, sheets
 from unstir.registry import find, make, stem_set
 from unstir.types import Separator
@@ -158,7 +157,7 @@ def _entered(
         raise SettingsError("no refiner comes with this version; give one with --refiner FILE")
     device = resolve("auto")
     net, stems = open_refiner(f"file:{refiner}" if refiner else SHIPPED, device)
-    other: Refiner | None = None
+    other: AnyRefiner | None = None
     if blind is not None:
         other, its = open_refiner(f"file:{blind}", device, blind=True)
         if its != stems:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from unstir.channels import Group, Routed
 from unstir.errors import SettingsError
-from unstir.hybrid.bank import TELLS
+from unstir.hybrid.bank import Bank
 from unstir.joined import Hybrid
 from unstir.neural.device import inference
 from unstir.neural.planes import band_edges, band_sums
@@ -86,7 +86,7 @@ def explain(hybrid: Hybrid, mix: Mixture, state: State | None = None) -> Provena
     """
     view, refiner = hybrid.examine(mix, state)
     config = refiner.config
-    priors = TELLS[hybrid.stems]
+    priors = Bank(hybrid.stems, priors=config.priors).tells
     seen = Seen(*(plane[None] for plane in view.seen))
     sharpness = 2.0**-hybrid.leakage
     power = view.mixture.real.square() + view.mixture.imag.square()

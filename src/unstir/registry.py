@@ -133,6 +133,17 @@ def stem_set(name: str) -> tuple[str, ...]:
         ) from None
 
 
+def set_name(stems: tuple[str, ...]) -> str:
+    """Return what a stem set is called.
+
+    Examples
+    --------
+    >>> set_name(("vocals", "accompaniment"))
+    'song'
+    """
+    return next(name for name, known in STEM_SETS.items() if known == stems)
+
+
 def make(
     name: str,
     stems: str | tuple[str, ...] = "film",

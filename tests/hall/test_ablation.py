@@ -1,6 +1,6 @@
 """Controls: edits of what one look gave are what a bank that says so would have given."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from tests.hall.test_joined import saved
 from tests.sounds import mixture_of, null_db, scene
 from unstir.ablation import (
     ELSEWHERE,
-    HEAR_THE_BASE,
     MIXTURE,
     ONLY,
     WITHOUT,
@@ -25,7 +24,7 @@ from unstir.ablation import (
     variants,
 )
 from unstir.errors import SettingsError
-from unstir.hybrid.bank import TELLS, Bank
+from unstir.hybrid.bank import OF_STEMS, TELLS, Bank
 from unstir.joined import Hybrid
 from unstir.neural.refiner import Refiner
 from unstir.neural.separator import gain_to_level_db
@@ -64,11 +63,11 @@ class Told(Bank):
         self,
         spectrum: Spectrum,
         state: State,
-        voice: Spectrum | None = None,
+        separated: Mapping[str, Spectrum] | None = None,
         *,
         without: Collection[str] = (),
     ) -> dict[str, Evidence]:
-        found = super().evidence(spectrum, state, voice, without=without)
+        found = super().evidence(spectrum, state, separated, without=without)
         if self.sure:
             share = np.full((1, *spectrum.magnitude.shape), 1 / len(self.stems), np.float32)
             even = Evidence(dict.fromkeys(self.stems, share), everywhere(spectrum))
@@ -93,7 +92,7 @@ class Told(Bank):
 def test_a_control_is_what_a_bank_that_says_so_gives(tmp_path: Path, name: str, bank: Bank) -> None:
     net, sound = refiner(tmp_path), mix()
     at, wanted = looked(net, Bank(), sound), looked(net, bank, sound)
-    seen = dict(variants(FILM, at.seen, at.seen.priors))[name]
+    seen = dict(variants(Bank(), at.seen, at.seen.priors))[name]
     torch.testing.assert_close(seen.priors, wanted.seen.priors, rtol=0, atol=1e-5)
     torch.testing.assert_close(seen.shares, wanted.seen.shares, rtol=0, atol=0)
 
@@ -113,7 +112,7 @@ def test_every_control_gives_stems_that_add_up_and_differ(tmp_path: Path) -> Non
     net, sound = refiner(tmp_path), mix()
     at, there = looked(net, Bank(), sound), looked(net, Bank(), mix(3, 1.0))
     whole = refined(at, net, at.seen)["speech"]
-    found = dict(variants(FILM, at.seen, there.seen.priors))
+    found = dict(variants(Bank(), at.seen, there.seen.priors))
     assert len(found) == 3 + 2 * len(TELLS[FILM])
     for name, seen in found.items():
         stems = refined(at, net, seen)
@@ -124,7 +123,7 @@ def test_every_control_gives_stems_that_add_up_and_differ(tmp_path: Path) -> Non
 def test_priors_of_a_shorter_scene_are_repeated(tmp_path: Path) -> None:
     net = refiner(tmp_path)
     at, there = looked(net, Bank(), mix()), looked(net, Bank(), mix(3, 0.5))
-    seen = dict(variants(FILM, at.seen, there.seen.priors))[ELSEWHERE]
+    seen = dict(variants(Bank(), at.seen, there.seen.priors))[ELSEWHERE]
     n = there.seen.priors.shape[1]
     assert seen.priors.shape == at.seen.priors.shape
     assert torch.equal(seen.priors[:, :n], there.seen.priors)
@@ -135,8 +134,9 @@ def test_a_clocked_bank_says_the_same_and_knows_what_it_cost() -> None:
     sound = mix()
     bank = Clocked(FILM)
     spectrum, state = analyze(sound), bank.survey([sound])
-    plain = Bank(FILM).evidence(spectrum, Bank(FILM).survey([sound]), spectrum)
-    found = bank.evidence(spectrum, state, spectrum)
+    given = dict.fromkeys(FILM, spectrum)
+    plain = Bank(FILM).evidence(spectrum, Bank(FILM).survey([sound]), given)
+    found = bank.evidence(spectrum, state, given)
     assert list(found) == list(plain)
     np.testing.assert_array_equal(bank.planes(found), bank.planes(plain))
     assert set(TELLS[FILM]) <= set(bank.costs.spent_s)
@@ -147,10 +147,10 @@ def test_asked_for_another_base_only_what_hears_it_is_looked_at_again() -> None:
     sound = mix()
     bank = Clocked(FILM)
     spectrum, state = analyze(sound), bank.survey([sound])
-    one = bank.evidence(spectrum, state, spectrum)
-    two = bank.evidence(spectrum, state, analyze(mix(5)))
+    one = bank.evidence(spectrum, state, dict.fromkeys(FILM, spectrum))
+    two = bank.evidence(spectrum, state, dict.fromkeys(FILM, analyze(mix(5))))
     for name in TELLS[FILM]:
-        assert (one[name] is two[name]) == (name not in HEAR_THE_BASE), name
+        assert (one[name] is two[name]) == (name not in OF_STEMS), name
     assert np.abs(bank.planes(one) - bank.planes(two)).max() > 0.1
 
 

@@ -41,7 +41,8 @@ def test_there_is_a_plane_for_every_name_and_it_stays_in_range(stems: str, chann
     sound = mix(channels)
     spectrum = analyze(sound)
     bank = Bank(STEM_SETS[stems])
-    planes = bank.planes(bank.evidence(spectrum, bank.survey([sound]), spectrum))
+    given = dict.fromkeys(bank.stems, spectrum)
+    planes = bank.planes(bank.evidence(spectrum, bank.survey([sound]), given))
     assert planes.shape == (len(bank.names), spectrum.n_frames, spectrum.config.n_bins)
     assert planes.dtype == np.float32
     assert planes.min() >= -1 and planes.max() <= 1
@@ -61,7 +62,8 @@ def test_what_a_prior_cannot_know_is_zero_throughout() -> None:
     )
     for name in ("midside speech", "midside validity", "panning speech", "panning music"):
         assert not planes[name].any(), name
-    assert not planes["activity speech"].any() and not planes["activity validity"].any()
+    for name in ("activity", "alike", "similar"):
+        assert not planes[f"{name} speech"].any() and not planes[f"{name} validity"].any()
     assert planes["nmf speech"].any() and planes["hpss validity"].any()
 
 
@@ -69,7 +71,8 @@ def test_a_prior_left_out_is_the_same_as_its_silence() -> None:
     sound = mix()
     spectrum = analyze(sound)
     bank = Bank()
-    found = bank.evidence(spectrum, bank.survey([sound]), spectrum)
+    given = dict.fromkeys(bank.stems, spectrum)
+    found = bank.evidence(spectrum, bank.survey([sound]), given)
     whole = bank.planes(found)
     less = bank.planes({name: value for name, value in found.items() if name != "nmf"})
     gone = np.array([name.startswith("nmf ") for name in bank.names])
@@ -87,7 +90,7 @@ def test_the_pitch_is_tracked_on_the_voice_that_is_given() -> None:
     truth = np.abs(voice.cells).mean(axis=0) > np.abs(spectrum.cells - voice.cells).mean(axis=0)
     on_voice, on_mix = (
         bank.evidence(spectrum, state, given)["harmonic"].masks["speech"][0]
-        for given in (voice, None)
+        for given in (dict.fromkeys(bank.stems, voice), None)
     )
 
     def told_apart(mask: np.ndarray) -> float:
@@ -101,7 +104,8 @@ def test_activity_follows_the_voice_and_onsets_the_bursts() -> None:
     sound = Mixture(mixture_of(stems), RATE)
     spectrum, voice = analyze(sound), analyze(Mixture(stems["speech"], RATE))
     bank = Bank()
-    found = bank.evidence(spectrum, bank.survey([sound]), voice)
+    given = dict.fromkeys(bank.stems, voice)
+    found = bank.evidence(spectrum, bank.survey([sound]), given)
     level = np.square(voice.magnitude).sum(axis=0)
     activity = found["activity"].masks["speech"][0, 0]
     assert activity[level > np.quantile(level, 0.8)].mean() > 0.7
@@ -124,5 +128,6 @@ def test_very_short_sound_has_planes(n_samples: int) -> None:
     sound = Mixture(mixture_of(scene(1, RATE))[:, :n_samples], RATE)
     spectrum = analyze(sound)
     bank = Bank()
-    planes = bank.planes(bank.evidence(spectrum, bank.survey([sound]), spectrum))
+    given = dict.fromkeys(bank.stems, spectrum)
+    planes = bank.planes(bank.evidence(spectrum, bank.survey([sound]), given))
     assert planes.shape[1] == spectrum.n_frames and np.isfinite(planes).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.sounds import mixture_of, scene
+from tests.sounds import mixture_of, references, scene
 from unstir.hybrid import fast_bank
 from unstir.hybrid.bank import Bank
 from unstir.spectral import analyze
@@ -23,14 +23,17 @@ DEVICES = [
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("stems", STEM_SETS)
 def test_planes_agree_with_those_of_numpy(stems: str, channels: int, device: str) -> None:
-    x = mixture_of(scene(2, RATE, channels=channels))
+    names = STEM_SETS[stems]
+    separated = references(scene(2, RATE, channels=channels), names)
+    x = mixture_of(separated)
     x += 0.003 * np.random.default_rng(0).standard_normal(x.shape).astype(np.float32)
     mix = Mixture(x, RATE)
     spectrum = analyze(mix)
-    bank = Bank(STEM_SETS[stems])
+    bank = Bank(names)
     state = bank.survey([mix])
-    wanted = bank.planes(bank.evidence(spectrum, state, spectrum))
-    found = fast_bank.planes(bank, spectrum, state, spectrum, torch.device(device))
+    given = {name: analyze(Mixture(stem, RATE)) for name, stem in separated.items()}
+    wanted = bank.planes(bank.evidence(spectrum, state, given))
+    found = fast_bank.planes(bank, spectrum, state, given, torch.device(device))
     assert found.device.type == device
     np.testing.assert_allclose(found.cpu().numpy(), wanted, atol=1e-4)
 
@@ -41,3 +44,17 @@ def test_priors_that_are_not_asked_are_not_there() -> None:
     found = bank.evidence(analyze(mix), bank.survey([mix]), without=("nmf", "harmonic"))
     assert "nmf" not in found and "harmonic" not in found and "midside" in found
     assert not bank.planes(found)[[n.startswith("nmf") for n in bank.names]].any()
+
+
+@pytest.mark.parametrize("priors", [("nmf",), ("nmf", "repet"), ("alike",)])
+def test_a_bank_of_some_priors_has_their_planes_alone(priors: tuple[str, ...]) -> None:
+    mix = Mixture(mixture_of(scene(1, RATE)), RATE)
+    spectrum, few, every = analyze(mix), Bank(priors=priors), Bank()
+    given = dict.fromkeys(few.stems, spectrum)
+    assert set(few.evidence(spectrum, few.survey([mix]), given)) == set(priors)
+    cpu = torch.device("cpu")
+    found = fast_bank.planes(few, spectrum, few.survey([mix]), given, cpu)
+    wanted = fast_bank.planes(every, spectrum, every.survey([mix]), given, cpu)
+    own = [name.split()[0] in priors for name in every.names]
+    assert found.any()
+    torch.testing.assert_close(found, wanted[own], rtol=0, atol=0)

@@ -1,0 +1,110 @@
+r"""The smallest refiner: how far each prior is to be trusted, one number each.
+
+A net that sees the mix learns recordings; it then trusts a base on those it knows, and a prior on
+none. This one sees what the base and the priors say and nothing else. With the base's shares
+:math:`m_j` and those of prior k, :math:`p^k_j`, valid to :math:`v^k`, the logits of the base are
+moved toward the prior's,
+
+.. math:: D_j = \mathrm{softmax}\Big(\log m_j + \sum_k t_k v^k (\log p^k_j - \log m_j)\Big) - m_j,
+          \qquad y_j = b_j + \mathrm{iSTFT}(D_j X)
+
+which is a product of experts [1]_ with exponents. The corrections add up to zero over the stems,
+and are zero where no prior is valid, or before the trust :math:`t_k` is learned.
+
+References
+----------
+.. [1] G. E. Hinton, "Training products of experts by minimizing contrastive divergence", Neural
+   Computation 14(8), 2002.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from unstir.neural.planes import EPS, Bands
+from unstir.neural.refiner import SAMPLE_RATE, SHARE_FLOOR, Seen
+
+
+@dataclass(frozen=True, slots=True)
+class TrustConfig:
+    """What `Trust` looks at.
+
+    Parameters
+    ----------
+    priors : tuple of str
+        Priors of `unstir.hybrid.bank.Bank` that tell of every stem but the last.
+    n_sources : int
+        Stems.
+    n_fft, hop_length, n_bands, n_single : int
+        The grid, as in `unstir.neural.planes.Bands`, at 44.1 kHz.
+    sample_rate : int
+        In hertz.
+    """
+
+    priors: tuple[str, ...] = ("alike", "similar")
+    n_sources: int = 3
+    n_fft: int = 2048
+    hop_length: int = 512
+    n_bands: int = 256
+    n_single: int = 160
+    sample_rate: int = SAMPLE_RATE
+
+    @property
+    def bands(self) -> Bands:
+        """The grid."""
+        return Bands(self.n_fft, self.hop_length, self.n_bands, self.n_single)
+
+    @property
+    def n_priors(self) -> int:
+        """Planes of priors: of each, the masks of all stems but the last, and the validity."""
+        return len(self.priors) * self.n_sources
+
+
+class Trust(nn.Module):
+    """Corrections that add up to zero, as `unstir.neural.refiner.Refiner` makes them.
+
+    Parameters
+    ----------
+    config : TrustConfig, optional
+        What it looks at.
+
+    Examples
+    --------
+    >>> net = Trust().eval()
+    >>> seen = Seen(*(torch.rand(1, n, 9, 256) for n in (5, 3, 6)))
+    >>> net(seen).shape, float(net(seen).detach().abs().max())
+    (torch.Size([1, 3, 9, 256]), 0.0)
+    """
+
+    def __init__(self, config: TrustConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or TrustConfig()
+        self.trust = nn.Parameter(torch.zeros(len(self.config.priors)))
+
+    def forward(self, seen: Seen, sharpness: float = 1.0) -> Tensor:
+        """Return the corrections D.
+
+        Parameters
+        ----------
+        seen : Seen
+            Planes of any number of frames.
+        sharpness : float > 0
+            What the corrected logits are multiplied by: above 1, cells are given away more
+            wholly, below 1 they are shared more evenly.
+
+        Returns
+        -------
+        Tensor
+            float32, shape (batch, sources, frames, bands), in [-1, 1].
+        """
+        n = self.config.n_sources
+        base = torch.log_softmax(torch.log(seen.shares.clamp(min=SHARE_FLOOR)), dim=1)
+        planes = seen.priors.reshape(len(base), -1, n, *base.shape[2:])  # (B, priors, J, T, K)
+        valid = planes[:, :, n - 1 :]
+        # Planes of masks are told less an even share and times the validity.
+        known = planes[:, :, : n - 1] / valid.clamp(min=EPS) + 1 / n
+        shares = torch.cat([known, 1 - known.sum(dim=2, keepdim=True)], dim=2)
+        apart = torch.log(shares.clamp(SHARE_FLOOR, 1)) - base[:, None]  # (B, priors, J, T, K)
+        found = base + torch.einsum("p,bpjtk->bjtk", self.trust, valid * apart)
+        return torch.softmax(found * sharpness, dim=1) - base.exp()
