@@ -10,12 +10,11 @@ frame t, the medians
           p_j = M_j / \sum_i M_i
 
 are what the stem usually has there, and their shares :math:`p_j` what its share should be. Like
-frames are found as in REPET-SIM [2]_, but among all frames of a window: for `alike` in the stem
-itself, which evens out what strays from cell to cell; for `similar` in the mix, which also finds
-what went whole to the wrong stem.
+frames are found as in REPET-SIM [2]_, but in the stem itself, and among all frames of the window
+that share no sample with this one.
 
-Low-rank models of the stems (NMF with 16 parts) were tried as well; beside these two they brought
-nothing.
+Low-rank models of the stems (NMF with 16 parts), and medians over frames that are alike in the mix,
+were tried as well; beside this they brought nothing.
 
 References
 ----------
@@ -70,28 +69,8 @@ def alike(stems: Mapping[str, Spectrum]) -> Evidence:
     True
     """
     starts, levels = _banded(stems)
-    models = {name: median_of(level.T, _nearest(level)).T for name, level in levels.items()}
-    return _shared(models, starts, stems)
-
-
-def similar(stems: Mapping[str, Spectrum], mix: Spectrum) -> Evidence:
-    """Return the shares of medians of the stems over frames that are alike in the mix.
-
-    Parameters
-    ----------
-    stems : mapping of str to Spectrum
-        A first separation, all on one grid.
-    mix : Spectrum
-        On the same grid.
-
-    Returns
-    -------
-    Evidence
-        As of `alike`.
-    """
-    starts, levels = _banded(stems)
-    nearest = _nearest(_banded({"mix": mix})[1]["mix"])
-    models = {name: median_of(level.T, nearest).T for name, level in levels.items()}
+    apart = _apart(stems)
+    models = {name: median_of(level.T, _nearest(level, apart)).T for name, level in levels.items()}
     return _shared(models, starts, stems)
 
 
@@ -105,12 +84,24 @@ def _banded(stems: Mapping[str, Spectrum]) -> tuple[NDArray[np.intp], dict[str, 
     }
 
 
-def _nearest(levels: Levels) -> NDArray[np.intp]:
-    """Return the frames most alike to each, shape (frames, at most 7), an odd number of them."""
+def _apart(stems: Mapping[str, Spectrum]) -> int:
+    """Return how many frames later one begins that shares no sample with the first."""
+    config = next(iter(stems.values())).config
+    return config.n_fft // config.hop_length
+
+
+def _nearest(levels: Levels, apart: int) -> NDArray[np.intp]:
+    """Return the frames most alike to each, shape (frames, at most 7), an odd number of them.
+
+    Of those fewer than so many frames apart, the frame itself alone.
+    """
     roots = np.sqrt(levels.T)  # else the loud low end alone decides what is alike
     length = np.sqrt(np.sum(np.square(roots), axis=1, keepdims=True))
     rows = np.divide(roots, length, out=np.zeros_like(roots), where=length > 0)
     likeness = rows @ rows.T
+    for offset in range(1, min(apart, len(rows))):  # what overlaps is alike and tells nothing new
+        for side in (-offset, offset):
+            np.fill_diagonal(likeness[max(0, -side) :, max(0, side) :], -1)
     n = min(N_SIMILAR, len(rows) - 1 + len(rows) % 2)
     return np.argpartition(-likeness, n - 1, axis=1)[:, :n]
 

@@ -3,7 +3,8 @@
 Every classical method looks at the same spectrum; the pitch is tracked on the voice that a
 first separation found, where there is one, since it is far clearer there than in the mix [1]_.
 Two priors are made here, of whole frames: how much of a frame is voice, and how much of it has
-just begun. Two look at nothing but what the first separation gave (`unstir.hybrid.backfit`).
+just begun. One looks at nothing but what the first separation gave
+(`unstir.hybrid.backfit`).
 
 What a prior says is reduced to planes: the masks that are its own (of masks that share what is
 left evenly, one says all), less an even share and times the validity, then the validity. So a
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unstir.hybrid.backfit import alike, similar
+from unstir.hybrid.backfit import alike
 from unstir.hybrid.harmonic import Harmonic, track, voice_evidence
 from unstir.hybrid.hpss import Hpss
 from unstir.hybrid.midside import MidSide
@@ -47,17 +48,16 @@ TELLS: Mapping[tuple[str, ...], Mapping[str, tuple[str, ...]]] = {
         "activity": ("speech",),
         "onset": ("effects",),
         "alike": ("speech", "music"),
-        "similar": ("speech", "music"),
     },
     SONG: dict.fromkeys(
         (
             *("midside", "panning", "hpss", "nmf", "harmonic", "repet", "activity", "onset"),
-            *("alike", "similar"),
+            "alike",
         ),
         ("vocals",),
     ),
 }
-OF_STEMS = ("harmonic", "activity", "alike", "similar")  # what looks at a separation
+OF_STEMS = ("harmonic", "activity", "alike")  # what looks at a separation
 ONSET_DB = 20.0  # a rise by so much within two frames is an onset beyond doubt
 QUIET = 1e-4  # -80 dB of full scale per bin: below, rises are noise
 
@@ -145,9 +145,6 @@ class Bank:
         asked["activity"] = lambda: self._activity(spectrum, voice)
         asked["onset"] = lambda: self._onset(spectrum)
         asked["alike"] = lambda: alike(separated) if separated else self._nothing(spectrum)
-        asked["similar"] = lambda: (
-            similar(separated, spectrum) if separated else self._nothing(spectrum)
-        )
         with ThreadPoolExecutor(2) as pool:
             waiting = {
                 name: pool.submit(ask)

@@ -59,6 +59,8 @@ class TrainConfig:
         recordings, where the pack has any.
     spoken : float
         Of songs: share of scenes in which a talker stands in for the singer.
+    wordless : float
+        Share of questions without words; all, for a net that never hears any.
     half : 0, 1 or None
         Whether to train on one half of the families alone, see `Pack`.
     seed : int
@@ -83,6 +85,7 @@ class TrainConfig:
     spectral: float = 0.0
     made: float = 0.0
     spoken: float = 0.0
+    wordless: float = 0.07
     half: int | None = None
     seed: int = 0
     validate_every: int = 250

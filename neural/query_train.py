@@ -26,7 +26,6 @@ from unstir.neural.validation import si_sdr_gain_db
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]  # words to rows of length 1
 
 EXAMPLE = 88_064 - 512  # samples of a recording that asks: 2 s
-BLIND = 0.07  # share of questions without words
 BY_EAR = 0.15  # share of questions put by a recording
 N_CHOSEN, CHOSEN_SEED, CHOSEN_S = 80, 1000, 6.0
 SHARPNESS = 12.0  # of the choice among names
@@ -90,10 +89,11 @@ class QueryBatches(torch.utils.data.Dataset[Any]):
         words = words + float(rng.uniform(0, 0.6)) * noise / noise.norm()
         words = nn.functional.normalize(words, dim=0)
         dice = rng.random()
-        if dice < BLIND:
+        wordless = dice < self.config.wordless
+        if wordless:
             words = torch.zeros_like(words)
         # One recording cannot ask for all that the music or the effects of a film are.
-        by_ear = torch.tensor(dice > 1 - BY_EAR and asked.target == 0)
+        by_ear = torch.tensor(not wordless and dice > 1 - BY_EAR and asked.target == 0)
         example = _example(rng, asked, self.pack, self._clips)
         heard = planes_of(example[None], self.bands)[0]
         number = torch.tensor(self._numbers[asked.sounds[0]])

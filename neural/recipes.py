@@ -82,6 +82,11 @@ RECIPES: dict[str, TrainConfig] = {
         segment=2**17 - 512, batch=16, learning_rate=1e-3, warmup=150, decay=0.7,
         validate_every=250,
     ),
+    "query-blind": TrainConfig(
+        net="query", scenes="query", loss="asked", net_config={"dropout": 0.15}, steps=800,
+        segment=2**17 - 512, batch=16, learning_rate=7e-4, warmup=50, decay=0.7, wordless=1.0,
+        validate_every=200,
+    ),
     "mrx-small": TrainConfig(
         net="mrx",
         net_config={
@@ -120,16 +125,16 @@ RECIPES: dict[str, TrainConfig] = {
     "family-compact-si-sdr": TrainConfig(
         loss="si_sdr", batch=8, steps=600, validate_every=150
     ),
-    "hybrid-film": TrainConfig(
-        net="refiner", net_config={"n_priors": 25}, learning_rate=2e-3, steps=3000, decay=0.7,
+    "refiner-film": TrainConfig(
+        net="refiner", net_config={"n_priors": 22}, learning_rate=2e-3, steps=3000, decay=0.7,
         ema=0.99,
     ),
-    "hybrid-film-blind": TrainConfig(
+    "refiner-film-blind": TrainConfig(
         net="refiner", net_config={"n_priors": 0}, learning_rate=2e-3, steps=3000, decay=0.7,
         ema=0.99,
     ),
-    "hybrid-song": TrainConfig(
-        net="refiner", net_config={"n_priors": 20, "n_sources": 2}, scenes="song",
+    "refiner-song": TrainConfig(
+        net="refiner", net_config={"n_priors": 18, "n_sources": 2}, scenes="song",
         learning_rate=2e-3, steps=3000, decay=0.7, ema=0.99,
     ),
 }  # fmt: skip

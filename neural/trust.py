@@ -42,7 +42,7 @@ class TrustConfig:
         In hertz.
     """
 
-    priors: tuple[str, ...] = ("alike", "similar")
+    priors: tuple[str, ...] = ("alike",)
     n_sources: int = 3
     n_fft: int = 2048
     hop_length: int = 512
@@ -72,7 +72,7 @@ class Trust(nn.Module):
     Examples
     --------
     >>> net = Trust().eval()
-    >>> seen = Seen(*(torch.rand(1, n, 9, 256) for n in (5, 3, 6)))
+    >>> seen = Seen(*(torch.rand(1, n, 9, 256) for n in (5, 3, 3)))
     >>> net(seen).shape, float(net(seen).detach().abs().max())
     (torch.Size([1, 3, 9, 256]), 0.0)
     """

@@ -207,7 +207,7 @@ def variants(bank: Bank, seen: Seen, elsewhere: Tensor) -> Iterator[tuple[str, S
     >>> seen = Seen(*(torch.rand(n, 4, 2) for n in (5, 3, len(Bank().names))))
     >>> names = [name for name, _ in variants(Bank(), seen, seen.priors)]
     >>> names[:3], len(names)
-    (['priors zeroed', 'priors of another scene', 'the mix as prior'], 23)
+    (['priors zeroed', 'priors of another scene', 'the mix as prior'], 21)
     """
     priors = seen.priors
     owners = [name.split()[0] for name in bank.names]

@@ -91,7 +91,8 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--blind",
         metavar="FILE",
         type=Path,
-        help="a refiner of equal size that was trained without priors",
+        help="a refiner of equal size that was trained without priors; with --queries, a net that "
+        "was trained without words",
     )
     controls.add_argument(
         "--trained-on",
@@ -144,7 +145,9 @@ def _queries(options: argparse.Namespace) -> int:
     if options.out is not None and not options.out.absolute().parent.is_dir():
         raise SettingsError(f"there is no folder {options.out.parent}; make it, or give another")
     model = f"file:{options.model[0]}" if options.model else find("query").weights[0]
-    prove_queries(model, Pack(options.pack), n_scenes=options.scenes, out=options.out)
+    blind = f"file:{options.blind}" if options.blind else ""
+    pack = Pack(options.pack)
+    prove_queries(model, pack, blind=blind, n_scenes=options.scenes, out=options.out)
     return 0
 
 

@@ -30,12 +30,13 @@ RECIPES = {
     "compact-song": "vocals and accompaniment",
     "vad": "which frames hold speech",
     "query": "what words ask for; --init with compact-film begins with what that one hears",
+    "query-blind": "the same, never told what is asked for, for comparison",
     "mrx-small, unet-small, chimera-small": "published nets at reduced size",
     "vocalnet-small, vocalnet-small-binary": "published, too; --init with a vad grows them from it",
     "family-blstm, family-bandsplit, family-compact": "families to compare it with at equal cost",
     "family-compact-spectral": "the third with a loss over spectra besides",
     "family-compact-si-sdr": "the third with SI-SDR as half of the loss",
-    "hybrid-film, hybrid-film-blind, hybrid-song": "refiners, over 'unstir data observe'; the "
+    "refiner-film, refiner-film-blind, refiner-song": "refiners, over 'unstir data observe'; the "
     "blind one sees no priors, for comparison",
 }
 
@@ -57,7 +58,7 @@ def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "  unstir train compact-film-2 --pack packed -o runs/film-2 "
         "--init runs/film/compact-film.safetensors\n"
         "  unstir data observe --pack packed -o observed\n"
-        "  unstir train hybrid-film --pack packed --observed observed -o runs/hybrid",
+        "  unstir train refiner-film --pack packed --observed observed -o runs/refiner",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument

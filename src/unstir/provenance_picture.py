@@ -27,6 +27,7 @@ COLORS = (
     "#a860e0",
     "#f58220",
     "#9ccc2e",
+    "#8c564b",
 )
 HALF_DB = -20.0  # movement, over what the base gave, that makes a cell half colored
 LOUDEST = 99.5  # percentile of all cells that is as bright as can be: peaks leave the rest dark

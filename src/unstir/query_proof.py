@@ -40,6 +40,7 @@ N_NAMES, N_PER_NAME = 20, 5  # that a recording is to be put under, and recordin
 PAIR = (TARGET, REST)
 QUIET = np.float32(1e-6)  # of the mix in every estimate: silence has no SI-SDR
 LARGE, BY_EAR = "query, large encoder", "query, by a recording"
+BLIND = "query-blind net"
 MEASURES = ("si_sdr_db", "sdr_db")
 
 
@@ -147,13 +148,15 @@ def answers(model: str, case: Case, folder: Path, *, large: bool) -> dict[str, S
     }
 
 
-def figures(model: str, case: Case, *, large: bool) -> dict[str, dict[str, float]]:
+def figures(model: str, case: Case, *, large: bool, blind: str = "") -> dict[str, dict[str, float]]:
     """Return by how many dB every answer to a mix is nearer to the target than the mix is.
 
     Parameters
     ----------
     model, case, large
         As of `answers`.
+    blind : str
+        The weights of a net that was trained without words, if there is one.
 
     Returns
     -------
@@ -166,7 +169,8 @@ def figures(model: str, case: Case, *, large: bool) -> dict[str, dict[str, float
     with tempfile.TemporaryDirectory() as folder:
         for how, one in answers(model, case, Path(folder), large=large).items():
             found[how] = improvement(separate_with(one, mix)[TARGET], case)
-    return found | {"no words": improvement(wordless(model, mix), case)}
+    found["no words"] = improvement(wordless(model, mix), case)
+    return found | ({BLIND: improvement(wordless(blind, mix), case)} if blind else {})
 
 
 def improvement(estimate: Waveform, case: Case) -> dict[str, float]:
@@ -182,6 +186,7 @@ def prove_queries(
     model: str,
     pack: Pack,
     *,
+    blind: str = "",
     n_scenes: int | None = None,
     tell: Callable[[str], None] = print,
     out: Path | None = None,
@@ -194,6 +199,8 @@ def prove_queries(
         The net's weights, as `unstir.weights.locate` takes them.
     pack : Pack
         The packed corpus.
+    blind : str
+        The weights of a net that was trained without words, to compare with.
     n_scenes : int, optional
         Only so many mixes of each kind.
     tell : callable
@@ -216,7 +223,7 @@ def prove_queries(
                 {
                     "name": case.name,
                     "family": case.family,
-                    "figures": figures(model, case, large=large),
+                    "figures": figures(model, case, large=large, blind=blind),
                     "presence": _presence(model, case),
                 }
             )
@@ -256,7 +263,9 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for how in dict.fromkeys(how for row in rows for how in row["figures"]):
         asked = [row for row in rows if how in row["figures"]]
         found[how] = {key: _mean(asked, how, key) for key in MEASURES} | {"mixes": len(asked)}
-    for against in ("paraphrase", "wrong word", "no words"):
+    for against in ("paraphrase", "wrong word", "no words", BLIND):
+        if against not in found:
+            continue
         found[f"query over {against}"] = {"si_sdr_db": _mean(rows, "query", "si_sdr_db", against)}
     return found
 

@@ -5,22 +5,18 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.sounds import mixture_of, references, scene
-from unstir.hybrid import backfit
+from unstir.hybrid.backfit import alike
 from unstir.spectral import Spectrum, StftConfig, analyze, istft, stft
 from unstir.types import FILM, STEM_SETS, Evidence, Mixture
 
 RATE = 22050
-KINDS = ("alike", "similar")
 Wave = NDArray[np.float32]
 
 
-def asked(kind: str, stems: dict[str, Wave]) -> tuple[Evidence, Spectrum]:
-    """Return what a model says of stems, and the spectrum of their sum."""
-    mix = analyze(Mixture(mixture_of(stems), RATE))
+def asked(stems: dict[str, Wave]) -> tuple[Evidence, Spectrum]:
+    """Return what is said of stems, and the spectrum of their sum."""
     spectra = {name: analyze(Mixture(wave, RATE)) for name, wave in stems.items()}
-    if kind == "similar":
-        return backfit.similar(spectra, mix), mix
-    return backfit.alike(spectra), mix
+    return alike(spectra), analyze(Mixture(mixture_of(stems), RATE))
 
 
 def swapped(stems: dict[str, Wave], seconds: tuple[float, float]) -> dict[str, Wave]:
@@ -42,19 +38,17 @@ def repeating(seconds: float = 4.0) -> dict[str, Wave]:
     return {n: w[None].astype(np.float32) for n, w in zip(FILM, (notes, hum, hiss), strict=True)}
 
 
-@pytest.mark.parametrize(("kind", "seconds"), [("alike", 0.02), ("similar", 0.2)])
-def test_what_went_to_the_wrong_stem_is_known_from_elsewhere(kind: str, seconds: float) -> None:
+def test_what_went_to_the_wrong_stem_is_known_from_elsewhere() -> None:
     truth = repeating()
-    found, mix = asked(kind, swapped(truth, (2.1, 2.1 + seconds)))
-    frame = round((2.1 + seconds / 2) * RATE / mix.config.hop_length)
+    found, mix = asked(swapped(truth, (2.1, 2.12)))
+    frame = round(2.11 * RATE / mix.config.hop_length)
     notes = (mix.frequencies_hz > 400) & (mix.frequencies_hz < 700)
     share = found.masks["speech"][0][notes, frame]
     # A third of the amplitude was left to it.
     assert np.average(share, weights=mix.magnitude[notes, frame] ** 2) > 0.7
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_strays_from_cell_to_cell_is_evened_out(kind: str) -> None:
+def test_what_strays_from_cell_to_cell_is_evened_out() -> None:
     truth = repeating()
     grid = StftConfig.for_rate(RATE)
     cells = {name: stft(wave, grid) for name, wave in truth.items()}
@@ -64,7 +58,7 @@ def test_what_strays_from_cell_to_cell_is_evened_out(kind: str) -> None:
         name: istft((1 - strays) * cells[name] + strays * cells[other], grid, truth[name].shape[1])
         for name, other in zip(FILM, FILM[1:] + FILM[:1], strict=True)
     }
-    found, mix = asked(kind, noisy)
+    found, mix = asked(noisy)
     level = {name: analyze(Mixture(wave, RATE)).magnitude for name, wave in noisy.items()}
     given = level["music"] / sum(level.values())
     hum = int(np.argmin(np.abs(mix.frequencies_hz - 120)))
@@ -72,12 +66,11 @@ def test_what_strays_from_cell_to_cell_is_evened_out(kind: str) -> None:
     assert found.masks["music"][0, hum, inside].std() < 0.7 * given[hum, inside].std()
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("stems", STEM_SETS)
 @pytest.mark.parametrize("channels", [1, 2])
-def test_shares_add_up_and_say_who_is_there(kind: str, stems: str, channels: int) -> None:
+def test_shares_add_up_and_say_who_is_there(stems: str, channels: int) -> None:
     truth = references(scene(2, RATE, channels=channels), STEM_SETS[stems])
-    found, mix = asked(kind, truth)
+    found, mix = asked(truth)
     shape = (1, *mix.magnitude.shape)
     assert all(mask.shape == shape for mask in found.masks.values())
     np.testing.assert_allclose(sum(found.masks.values()), np.ones(shape), atol=1e-5)
@@ -88,18 +81,16 @@ def test_shares_add_up_and_say_who_is_there(kind: str, stems: str, channels: int
         assert np.average(mask, weights=own**2) > 0.5, name
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_silence_says_nothing(kind: str) -> None:
-    found, _ = asked(kind, dict.fromkeys(FILM, np.zeros((1, RATE), np.float32)))
+def test_silence_says_nothing() -> None:
+    found, _ = asked(dict.fromkeys(FILM, np.zeros((1, RATE), np.float32)))
     assert not found.validity.any()
     assert all(np.isfinite(mask).all() for mask in found.masks.values())
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n_samples", [1, 600, 3000])
-def test_very_short_sound_has_shares(kind: str, n_samples: int) -> None:
+def test_very_short_sound_has_shares(n_samples: int) -> None:
     truth = {name: wave[:, :n_samples] for name, wave in scene(1, RATE).items()}
-    found, mix = asked(kind, truth)
+    found, mix = asked(truth)
     assert found.masks["speech"].shape == (1, *mix.magnitude.shape)
     assert all(np.isfinite(mask).all() for mask in found.masks.values())
 
@@ -107,7 +98,6 @@ def test_very_short_sound_has_shares(kind: str, n_samples: int) -> None:
 def test_the_same_stems_have_the_same_shares_at_any_level() -> None:
     truth = {name: wave.astype(np.float32) for name, wave in scene(2, RATE).items()}
     soft = {name: np.float32(2.0**-10) * wave for name, wave in truth.items()}
-    for kind in KINDS:
-        one, two = asked(kind, truth)[0], asked(kind, soft)[0]
-        for name in truth:
-            np.testing.assert_allclose(one.masks[name], two.masks[name], atol=1e-4)
+    one, two = asked(truth)[0], asked(soft)[0]
+    for name in truth:
+        np.testing.assert_allclose(one.masks[name], two.masks[name], atol=1e-4)

@@ -62,7 +62,7 @@ def test_what_a_prior_cannot_know_is_zero_throughout() -> None:
     )
     for name in ("midside speech", "midside validity", "panning speech", "panning music"):
         assert not planes[name].any(), name
-    for name in ("activity", "alike", "similar"):
+    for name in ("activity", "alike"):
         assert not planes[f"{name} speech"].any() and not planes[f"{name} validity"].any()
     assert planes["nmf speech"].any() and planes["hpss validity"].any()
 

@@ -155,24 +155,24 @@ def test_scenes_are_observed_and_a_refiner_trained_from_the_command_line(
     tiny_pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = {**CONFIG.net_config, "n_priors": len(Bank().names)}
-    monkeypatch.setitem(recipes.RECIPES, "hybrid-film", replace(CONFIG, net_config=small))
+    monkeypatch.setitem(recipes.RECIPES, "refiner-film", replace(CONFIG, net_config=small))
     pack, seen = ["--pack", str(tiny_pack.folder)], str(tmp_path / "seen")
     words = ["data", "observe", *pack, "--base", "midside=1", "--scenes", "2", "--choose", "1"]
     assert main([*words, "-o", seen]) == 0
-    words = ["train", "hybrid-film", *pack, "--workers", "0", "-o", str(tmp_path / "run")]
+    words = ["train", "refiner-film", *pack, "--workers", "0", "-o", str(tmp_path / "run")]
     assert main([*words, "--observed", seen]) == 0
-    model = load(tmp_path / "run" / "hybrid-film.safetensors")
+    model = load(tmp_path / "run" / "refiner-film.safetensors")
     assert model.sources == FILM and model.config.n_priors == len(Bank().names)
     sound = Mixture(mixture_of(scene(1, 44100)), 44100)
-    hybrid = Hybrid(FILM, f"file:{tmp_path / 'run' / 'hybrid-film.safetensors'}", "midside")
+    hybrid = Hybrid(FILM, f"file:{tmp_path / 'run' / 'refiner-film.safetensors'}", "midside")
     assert null_db(sound.waveform, hybrid.separate(sound)) < -120
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["train", "hybrid-film"], "trains on observed scenes; give them with --observed"),
-        (["train", "hybrid-film", "--observed", "."], "holds no observed scenes"),
+        (["train", "refiner-film"], "trains on observed scenes; give them with --observed"),
+        (["train", "refiner-film", "--observed", "."], "holds no observed scenes"),
         (["train", "compact-film", "--observed", "."], "trains on the pack alone; leave it out"),
         (["data", "observe", "--base", "midside"], "NAME=SHARE with a share above 0 is wanted"),
         (["data", "observe", "--base", "spleeter=1"], "there is no method 'spleeter'"),
