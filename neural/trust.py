@@ -5,11 +5,17 @@ none. This one sees what the base and the priors say and nothing else. With the 
 :math:`m_j` and those of prior k, :math:`p^k_j`, valid to :math:`v^k`, the logits of the base are
 moved toward the prior's,
 
-.. math:: D_j = \mathrm{softmax}\Big(\log m_j + \sum_k t_k v^k (\log p^k_j - \log m_j)\Big) - m_j,
+.. math:: D_j = \mathrm{softmax}\Big(\log m_j + \sum_k t_k u v^k (\log p^k_j - \log m_j)\Big) - m_j,
           \qquad y_j = b_j + \mathrm{iSTFT}(D_j X)
 
-which is a product of experts [1]_ with exponents. The corrections add up to zero over the stems,
-and are zero where no prior is valid, or before the trust :math:`t_k` is learned.
+which is a product of experts [1]_ with exponents. Priors are asked where the base is not sure:
+:math:`u` is one where it shares a cell evenly among its J stems, and zero where one has it all,
+
+.. math:: u = \frac{J}{J - 1} \big(1 - \max_j m_j\big),
+
+else a base that hears every syllable is corrected by how syllables usually sound. The corrections
+add up to zero over the stems, and are zero where no prior is valid, or before the trust
+:math:`t_k` is learned.
 
 References
 ----------
@@ -106,5 +112,6 @@ class Trust(nn.Module):
         known = planes[:, :, : n - 1] / valid.clamp(min=EPS) + 1 / n
         shares = torch.cat([known, 1 - known.sum(dim=2, keepdim=True)], dim=2)
         apart = torch.log(shares.clamp(SHARE_FLOOR, 1)) - base[:, None]  # (B, priors, J, T, K)
-        found = base + torch.einsum("p,bpjtk->bjtk", self.trust, valid * apart)
+        unsure = (1 - base.exp().amax(dim=1, keepdim=True)) * n / (n - 1)  # (B, 1, T, K)
+        found = base + unsure * torch.einsum("p,bpjtk->bjtk", self.trust, valid * apart)
         return torch.softmax(found * sharpness, dim=1) - base.exp()

@@ -36,7 +36,7 @@ from unstir.registry import make
 from unstir.types import STEM_SETS, Mixture, Stems
 
 ROOT = Path(__file__).resolve().parents[1]
-TRUST = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
+TRUST = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
 SCENE_S = 20.0
 STAGED_SEED = 77
 

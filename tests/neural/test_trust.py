@@ -46,7 +46,9 @@ def test_logits_move_toward_those_of_the_priors(n: int) -> None:
         return torch.log(shares.clamp(min=0.01))
 
     start = torch.log_softmax(logs(base), dim=1)
-    wanted = start + 0.7 * valid * (logs(one) - start) + 0.2 * (logs(two) - start)
+    unsure = n / (n - 1) * (1 - start.exp().max(dim=1, keepdim=True).values)
+    moved = 0.7 * valid * (logs(one) - start) + 0.2 * (logs(two) - start)
+    wanted = start + unsure * moved
     torch.testing.assert_close(found, torch.softmax(wanted, 1) - start.exp(), rtol=0, atol=1e-4)
     torch.testing.assert_close(found.sum(dim=1), torch.zeros(2, 6, 256), rtol=0, atol=1e-5)
 
@@ -58,6 +60,15 @@ def test_priors_without_validity_and_untrained_trust_change_nothing() -> None:
     silent = trusting(1.0, 1.0)(seen_of(base, (prior, none), (prior, none)))
     untrained = Trust().eval()(seen_of(base, (prior, all_of_it)))
     assert float(silent.abs().max()) < 1e-6 and float(untrained.abs().max()) < 1e-6
+
+
+@torch.no_grad()
+def test_a_base_that_is_sure_is_left_alone() -> None:
+    valid, even = torch.ones(1, 1, 6, 256), torch.full((1, 3, 6, 256), 1 / 3)
+    prior = torch.tensor([0.1, 0.8, 0.1])[None, :, None, None].expand(1, 3, 6, 256)
+    sure = torch.tensor([1.0, 0.0, 0.0])[None, :, None, None].expand(1, 3, 6, 256)
+    moved = [float(trusting(0.8)(seen_of(m, (prior, valid))).abs().max()) for m in (sure, even)]
+    assert moved[0] < 0.01 < 0.2 < moved[1]
 
 
 @torch.no_grad()
