@@ -36,6 +36,7 @@ from unstir.types import Evidence
 
 RELATIVE_WIDTH = 0.009  # one bin up to 3.6 kHz at 44.1 kHz: harmonics are told apart
 N_SIMILAR = 7  # frames that a median is taken over, odd; the frame itself is among them
+AT_ONCE = 128
 
 Levels = NDArray[np.float32]
 
@@ -98,12 +99,17 @@ def _nearest(levels: Levels, apart: int) -> NDArray[np.intp]:
     roots = np.sqrt(levels.T)  # else the loud low end alone decides what is alike
     length = np.sqrt(np.sum(np.square(roots), axis=1, keepdims=True))
     rows = np.divide(roots, length, out=np.zeros_like(roots), where=length > 0)
-    likeness = rows @ rows.T
-    for offset in range(1, min(apart, len(rows))):  # what overlaps is alike and tells nothing new
-        for side in (-offset, offset):
-            np.fill_diagonal(likeness[max(0, -side) :, max(0, side) :], -1)
+    times = np.arange(len(rows))
     n = min(N_SIMILAR, len(rows) - 1 + len(rows) % 2)
-    return np.argpartition(-likeness, n - 1, axis=1)[:, :n]
+    found = np.empty((len(rows), n), np.intp)
+    for first in range(0, len(rows), AT_ONCE):  # some at a time, to keep memory low
+        part = slice(first, first + AT_ONCE)
+        likeness = rows[part] @ rows.T
+        distance = np.abs(times[part, None] - times)
+        # What overlaps is alike and tells nothing new.
+        likeness[(distance > 0) & (distance < apart)] = -1
+        found[part] = np.argpartition(likeness, -n, axis=1)[:, -n:]
+    return found
 
 
 def _shared(

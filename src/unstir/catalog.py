@@ -216,11 +216,10 @@ OURS = (
         "hybrid",
         "unstir.joined:Hybrid",
         "hybrid",
-        "any method as a base, corrected by a net that weighs the classical methods' evidence",
+        "any method as a base, each stem corrected by what it has in common with itself elsewhere",
         weights=(
             "unstir.neural/hybrid-film.safetensors",
             "unstir.neural/hybrid-song.safetensors",
-            "unstir.hybrid/dictionaries.safetensors",
         ),
         weights_license="CC-BY-SA-4.0",
     ),

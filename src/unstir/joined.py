@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from unstir.errors import SettingsError
-from unstir.heap import give_back
+from unstir.heap import give_back, keep_apart
 from unstir.hybrid import fast_bank
 from unstir.hybrid.bank import Bank
 from unstir.neural.device import choose_precision, finite, inference, resolve
@@ -83,14 +83,18 @@ def look(
         Where the tensors shall be.
     """
     spectrum = analyze(mix)
-    parts_of = {name: analyze(replace(mix, waveform=stem)) for name, stem in base.items()}
-    if device.type == "cpu":
-        found = torch.from_numpy(bank.planes(bank.evidence(spectrum, state, parts_of)))
-    else:
-        found = fast_bank.planes(bank, spectrum, state, parts_of, device)
     cells = torch.from_numpy(spectrum.cells.transpose(0, 2, 1)).to(device)  # (C, T, F)
     waves = torch.from_numpy(np.stack([base[name] for name in bank.stems])).to(device)
     parts = stft(waves, bands.n_fft, bands.hop_length)  # (J, C, T, F)
+    separated = {
+        name: replace(spectrum, mix=replace(mix, waveform=base[name]), cells=part.numpy())
+        for name, part in zip(bank.stems, parts.transpose(2, 3).cpu(), strict=True)
+    }
+    if device.type == "cpu":
+        found = torch.from_numpy(bank.planes(bank.evidence(spectrum, state, separated)))
+    else:
+        found = fast_bank.planes(bank, spectrum, state, separated, device)
+    del waves, separated
     power = (cells.real.square() + cells.imag.square()).sum(dim=0) + 1e-12  # (T, F)
     # Where a band is many bins wide, the loud ones say what the prior thinks of the band.
     # One by one: all planes at once would be as large as everything else together.
@@ -192,6 +196,7 @@ class Hybrid:
         SettingsError
             If the refiner's model or the base's cannot be loaded: before anything is written.
         """
+        keep_apart()
         inner = _Inner(self, self._opened())
         return dict(AtRate(inner, inner.refiner.config.sample_rate).survey(blocks) or {})
 
