@@ -205,9 +205,10 @@ def shares_of(base: Tensor, mixture: Tensor, bands: Bands) -> Tensor:
         with the mix, over the mix, in [0, 1]; an even share where the mix is silent. Masks
         give themselves.
     """
-    products = base.real * mixture.real[:, None] + base.imag * mixture.imag[:, None]
     power = mixture.real.square() + mixture.imag.square()
-    cross = to_bands(products.sum(dim=2), bands)  # (B, J, T, K)
+    # One by one: the products of all stems at once are larger than all else that is in memory.
+    products = (stem.real * mixture.real + stem.imag * mixture.imag for stem in base.unbind(1))
+    cross = torch.stack([to_bands(p.sum(dim=1), bands) for p in products], dim=1)  # (B, J, T, K)
     total = to_bands(power.sum(dim=1), bands)[:, None]
     even = 1 / base.shape[1]
     shares = torch.where(total > EPS * EPS, cross / total.clamp(min=EPS * EPS), even)

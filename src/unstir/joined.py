@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from unstir.errors import SettingsError
-from unstir.heap import give_back, keep_apart
+from unstir.heap import give_back
 from unstir.hybrid import fast_bank
 from unstir.hybrid.bank import Bank
 from unstir.neural.device import choose_precision, finite, inference, resolve
@@ -196,7 +196,6 @@ class Hybrid:
         SettingsError
             If the refiner's model or the base's cannot be loaded: before anything is written.
         """
-        keep_apart()
         inner = _Inner(self, self._opened())
         return dict(AtRate(inner, inner.refiner.config.sample_rate).survey(blocks) or {})
 
