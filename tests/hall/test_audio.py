@@ -374,7 +374,9 @@ def test_channels_come_in_the_order_of_the_speakers(
     assert info.layout == (FIVE_ONE if codec == "libopus" else (*FIVE_ONE[:4], "SL", "SR"))
     n = min(RATE, y.shape[1])
     likeness = np.corrcoef(y[:, :n], x[:, :n])[:6, 6:]
-    assert [int(i) for i in likeness.argmax(axis=1)] in ([0, 1, 2, 3, 4, 5], [0, 1, 2, 0, 4, 5])
+    # The first channel and the LFE hold one tone: each may be more like the other.
+    found = [int(i) for i in likeness.argmax(axis=1)]
+    assert [0 if i == 3 else i for i in found] == [0, 1, 2, 0, 4, 5]
     assert likeness.max(axis=1).min() > 0.9
 
 

@@ -42,8 +42,8 @@ def known() -> Comparison:
 
 def provenance() -> Provenance:
     """Return what might have moved two seconds of a film."""
-    moved = np.random.default_rng(0).random((3, 10, 40, 256), dtype=np.float32)
     evidence = ("base", "mix", *TELLS[FILM])
+    moved = np.random.default_rng(0).random((3, len(evidence), 40, 256), dtype=np.float32)
     edges = np.arange(257) * 4
     return Provenance(FILM, evidence, moved, moved[0, 0], 44100, 512, edges, 2048)
 
