@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unstir.hybrid.dictionaries import band_starts, pool
-from unstir.hybrid.repet import median_of
-from unstir.spectral import Spectrum
+from unstir.hybrid.repet import median_of, unit
+from unstir.spectral import Spectrum, ratio_masks
 from unstir.types import Evidence
 
 RELATIVE_WIDTH = 0.009  # one bin up to 3.6 kHz at 44.1 kHz: harmonics are told apart
@@ -71,26 +71,23 @@ def alike(stems: Mapping[str, Spectrum]) -> Evidence:
     >>> bool(found[8, 10:-10].std() < given[8, 10:-10].std())  # in the bin of the hum
     True
     """
-    starts, levels = _banded(stems)
-    apart = _apart(stems)
-    models = {name: median_of(level.T, _nearest(level, apart)).T for name, level in levels.items()}
-    return _shared(models, starts, stems)
+    some = next(iter(stems.values()))
+    starts = band_starts(some.frequencies_hz, RELATIVE_WIDTH)
+    widths = np.diff(starts)
+    apart = some.config.n_fft // some.config.hop_length
+    models = {}
+    for name, spectrum in stems.items():
+        energy = pool(np.square(spectrum.magnitude), starts).T
+        levels = np.sqrt(energy / widths.astype(np.float32))  # (frames, bands)
+        models[name] = median_of(levels, _nearest(levels, apart)).T
+    above = ((0, len(some.frequencies_hz) - int(starts[-1])), (0, 0))  # bins in no band
 
+    def on_bins(values: Levels) -> Levels:
+        return np.pad(np.repeat(values, widths, axis=0), above)
 
-def _banded(stems: Mapping[str, Spectrum]) -> tuple[NDArray[np.intp], dict[str, Levels]]:
-    """Return the bands, and the root mean square magnitudes in them, (bands, frames) of each."""
-    starts = band_starts(next(iter(stems.values())).frequencies_hz, RELATIVE_WIDTH)
-    widths = np.diff(starts).astype(np.float32)[:, None]
-    return starts, {
-        name: np.sqrt(pool(np.square(spectrum.magnitude), starts) / widths)
-        for name, spectrum in stems.items()
-    }
-
-
-def _apart(stems: Mapping[str, Spectrum]) -> int:
-    """Return how many frames later one begins that shares no sample with the first."""
-    config = next(iter(stems.values())).config
-    return config.n_fft // config.hop_length
+    sounds = np.any([model > 0 for model in models.values()], axis=0)
+    masks = {name: on_bins(mask)[None] for name, mask in ratio_masks(models).items()}
+    return Evidence(masks, on_bins(sounds.astype(np.float32)))
 
 
 def _nearest(levels: Levels, apart: int) -> NDArray[np.intp]:
@@ -98,9 +95,7 @@ def _nearest(levels: Levels, apart: int) -> NDArray[np.intp]:
 
     Of those fewer than so many frames apart, the frame itself alone.
     """
-    roots = np.sqrt(levels.T)  # else the loud low end alone decides what is alike
-    length = np.sqrt(np.sum(np.square(roots), axis=1, keepdims=True))
-    rows = np.divide(roots, length, out=np.zeros_like(roots), where=length > 0)
+    rows = unit(np.sqrt(levels))  # else the loud low end alone decides what is alike
     times = np.arange(len(rows))
     n = min(N_SIMILAR, len(rows) - 1 + len(rows) % 2)
     found = np.empty((len(rows), n), np.intp)
@@ -112,23 +107,3 @@ def _nearest(levels: Levels, apart: int) -> NDArray[np.intp]:
         likeness[(distance > 0) & (distance < apart)] = -1
         found[part] = np.argpartition(likeness, -n, axis=1)[:, -n:]
     return found
-
-
-def _shared(
-    models: Mapping[str, Levels], starts: NDArray[np.intp], stems: Mapping[str, Spectrum]
-) -> Evidence:
-    """Return shares of models per band as masks per bin."""
-    n_bins = len(next(iter(stems.values())).frequencies_hz)
-    total = np.asarray(np.sum(list(models.values()), axis=0), np.float32)
-    sounds = total > 0
-    above = ((0, n_bins - int(starts[-1])), (0, 0))  # bins in no band
-
-    def on_bins(values: Levels) -> Levels:
-        return np.pad(np.repeat(values, np.diff(starts), axis=0), above)
-
-    even = np.full_like(total, 1 / len(models))
-    masks = {
-        name: on_bins(np.divide(model, total, out=even.copy(), where=sounds))[None]
-        for name, model in models.items()
-    }
-    return Evidence(masks, on_bins(sounds.astype(np.float32)))

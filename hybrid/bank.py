@@ -51,7 +51,14 @@ TELLS: Mapping[tuple[str, ...], Mapping[str, tuple[str, ...]]] = {
     },
     SONG: dict.fromkeys(
         (
-            *("midside", "panning", "hpss", "nmf", "harmonic", "repet", "activity", "onset"),
+            "midside",
+            "panning",
+            "hpss",
+            "nmf",
+            "harmonic",
+            "repet",
+            "activity",
+            "onset",
             "alike",
         ),
         ("vocals",),

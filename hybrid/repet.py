@@ -148,9 +148,23 @@ def profiles(frames: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     edges = np.unique(np.linspace(0, frames.shape[1], N_BANDS + 1).astype(np.intp))
     roots = np.sqrt(np.add.reduceat(frames, edges[:-1], axis=1) / np.diff(edges).astype(np.float32))
-    length = np.sqrt(np.sum(roots * roots, axis=1, keepdims=True))
-    unit = np.divide(roots, length, out=np.zeros_like(roots), where=length > 0)
-    return np.asarray(unit, np.float32)
+    return unit(np.asarray(roots, np.float32))
+
+
+def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return rows of length one, so that inner products are cosines; silent rows stay zero.
+
+    Examples
+    --------
+    >>> unit(np.float32([[3, 4], [0, 0]]))
+    array([[0.6, 0.8],
+           [0. , 0. ]], dtype=float32)
+    """
+    length = np.sqrt(np.sum(rows * rows, axis=1, keepdims=True))
+    lengths_one: NDArray[np.float32] = np.divide(
+        rows, length, out=np.zeros_like(rows), where=length > 0
+    )
+    return lengths_one
 
 
 def apart(

@@ -44,24 +44,20 @@ class TrustConfig:
         Priors of `unstir.hybrid.bank.Bank` that tell of every stem but the last.
     n_sources : int
         Stems.
-    n_fft, hop_length, n_bands, n_single : int
-        The grid, as in `unstir.neural.planes.Bands`, at 44.1 kHz.
-    sample_rate : int
-        In hertz.
     """
 
     priors: tuple[str, ...] = ("alike",)
     n_sources: int = 3
-    n_fft: int = 2048
-    hop_length: int = 512
-    n_bands: int = 256
-    n_single: int = 160
-    sample_rate: int = SAMPLE_RATE
 
     @property
     def bands(self) -> Bands:
-        """The grid."""
-        return Bands(self.n_fft, self.hop_length, self.n_bands, self.n_single)
+        """The grid, at 44.1 kHz."""
+        return Bands()
+
+    @property
+    def sample_rate(self) -> int:
+        """In hertz."""
+        return SAMPLE_RATE
 
     @property
     def n_priors(self) -> int:
@@ -91,15 +87,14 @@ class Trust(nn.Module):
         self.trust = nn.Parameter(torch.zeros(len(self.config.priors)))
 
     def forward(self, seen: Seen, sharpness: float = 1.0) -> Tensor:
-        """Return the corrections D.
+        """Return the corrections D, as `unstir.neural.refiner.Refiner` does.
 
         Parameters
         ----------
         seen : Seen
-            Planes of any number of frames.
+            Its mix is not looked at.
         sharpness : float > 0
-            What the corrected logits are multiplied by: above 1, cells are given away more
-            wholly, below 1 they are shared more evenly.
+            As there.
 
         Returns
         -------

@@ -20,19 +20,20 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from unstir.ablation import look_at, refined
+from unstir.compare import sum_of
 from unstir.evaluate import si_sdr_db
 from unstir.hybrid.bank import Bank
-from unstir.joined import BASES, changes, look
+from unstir.joined import BASES
 from unstir.neural import checkpoint
 from unstir.neural.batches import SCENE_RECIPES
 from unstir.neural.bending import staged
 from unstir.neural.pack import SAMPLE_RATE, Pack
-from unstir.neural.refiner import Seen
 from unstir.neural.render import render
 from unstir.neural.separator import gain_to_level_db
 from unstir.neural.trust import Trust, TrustConfig
 from unstir.neural.validation import validation_plans
-from unstir.registry import make
+from unstir.registry import make, set_name
 from unstir.types import STEM_SETS, Mixture, Stems
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,9 +53,9 @@ def main() -> None:
     names = STEM_SETS[options.stems]
     config = TrustConfig(n_sources=len(names))
     net = Trust(config).eval()
+    scenes = list(drawn(options.stems, Pack(options.pack), options.scenes))
     by_base = {}
     for base in options.base or [BASES[options.stems]]:
-        scenes = list(drawn(options.stems, Pack(options.pack), options.scenes))
         each = [gains_db(net, base, stems) for stems in track(scenes, base, console=console)]
         gained = np.mean(each, axis=(0, 2)) - np.mean(each, axis=(0, 2))[0]
         by_base[base] = [
@@ -91,31 +92,25 @@ def drawn(stems: str, pack: Pack, n: int) -> Iterator[Stems]:
             plans.append(replace(plan, speech=speech, music=music, effects=effects))
         for one in plans:
             sources = render(one, pack, clips)[: len(STEM_SETS[stems])]
-            total = np.asarray(sources.sum(axis=0), np.float32)
-            gain = np.float32(10 ** (gain_to_level_db([Mixture(total, SAMPLE_RATE)]) / 20))
-            yield dict(zip(STEM_SETS[stems], gain * sources, strict=True))
+            truth = dict(zip(STEM_SETS[stems], sources, strict=True))
+            gain_db = gain_to_level_db([Mixture(sum_of(truth), SAMPLE_RATE)])
+            gain = np.float32(10 ** (gain_db / 20))
+            yield {name: gain * stem for name, stem in truth.items()}
 
 
 def gains_db(net: Trust, base: str, truth: Stems) -> NDArray[np.float64]:
     """Return the SI-SDR improvement with each trust, shape (trusts, stems)."""
-    mix = Mixture(np.asarray(sum(truth.values()), np.float32), SAMPLE_RATE)
-    separator = make(base, next(k for k, names in STEM_SETS.items() if names == tuple(truth)))
-    found = separator.separate(mix, separator.survey([mix]))
+    mix = Mixture(sum_of(truth), SAMPLE_RATE)
+    separator = make(base, set_name(tuple(truth)))
     bank = Bank(tuple(truth), priors=net.config.priors)
-    cpu = torch.device("cpu")
+    found = separator.separate(mix, separator.survey([mix]))
+    at = look_at(mix, found, bank, bank.survey([mix]), net)
     rows = []
-    with torch.inference_mode():
-        view = look(mix, found, bank, bank.survey([mix]), net.config.bands, cpu)
-        seen = Seen(*(plane[None] for plane in view.seen))
-        for trust in TRUST:
-            net.trust.data = torch.tensor([trust])
-            moved = changes(view, net(seen)[0], net.config, mix.n_samples)
-            rows.append(
-                [
-                    si_sdr_db(true, found[name] + change) - si_sdr_db(true, mix.waveform)
-                    for (name, true), change in zip(truth.items(), moved, strict=True)
-                ]
-            )
+    for trust in TRUST:
+        net.trust.data = torch.tensor([trust])
+        stems = refined(at, net, at.seen)
+        gains = [si_sdr_db(truth[k], stems[k]) - si_sdr_db(truth[k], mix.waveform) for k in truth]
+        rows.append(gains)
     return np.array(rows)
 
 

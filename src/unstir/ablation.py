@@ -25,6 +25,7 @@ from unstir.joined import AnyRefiner, View, changes, look
 from unstir.neural.device import choose_precision, finite, inference
 from unstir.neural.refiner import Seen
 from unstir.neural.separator import open_model
+from unstir.registry import set_name
 from unstir.spectral import Spectrum, consistent
 from unstir.types import STEM_SETS, Evidence, Mixture, State, Stems, nested
 
@@ -246,8 +247,7 @@ def open_refiner(file: str, device: torch.device, *, blind: bool = False) -> tup
     """
     model = open_model(file, str(device))
     net = model.net
-    of: Mapping[tuple[str, ...], str] = {stems: name for name, stems in STEM_SETS.items()}
-    if not isinstance(net, AnyRefiner) or model.sources not in of:
+    if not isinstance(net, AnyRefiner) or model.sources not in STEM_SETS.values():
         raise SettingsError(
             f"{file} is a {type(net).__name__} for {', '.join(model.sources)}; a refiner for the "
             f"stems of {' or '.join(STEM_SETS)} is wanted"
@@ -258,7 +258,7 @@ def open_refiner(file: str, device: torch.device, *, blind: bool = False) -> tup
             f"{file} was trained on {net.config.n_priors} planes of priors; a refiner trained on "
             f"{wanted} is wanted here"
         )
-    return net, of[model.sources]
+    return net, set_name(model.sources)
 
 
 def n_weights(net: torch.nn.Module) -> int:

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,7 @@ from unstir.bench_tasks import measure
 from unstir.errors import SettingsError, UnknownNameError, UnstirError
 from unstir.registry import methods, weights_of
 from unstir.separate import separate_with
-from unstir.types import FILM, Mixture, Separator, Waveform
-from unstir.weights import locate
+from unstir.types import FILM, Mixture, Waveform
 
 SAMPLE_RATE = 44100
 OURS = "compact-film"
@@ -139,13 +137,9 @@ def noise(seconds: float) -> Waveform:
     return (0.05 * np.random.default_rng(0).standard_normal((2, n))).astype(np.float32)
 
 
-def _task(
-    net: str, precision: str, seconds: float, folder: Path
-) -> tuple[Callable[[], Any], str, float]:
-    """Return what is measured, with whose weights, and how many seconds of sound that is.
-
-    What is drawn is kept in the folder, which must be there for as long as it is measured.
-    """
+def _task(net: str, precision: str, seconds: float) -> tuple[Callable[[], Any], str, float]:
+    """Return what is measured, with whose weights, and how many seconds of sound that is."""
+    from unstir.joined import Hybrid
     from unstir.neural.checkpoint import random_model
     from unstir.neural.device import resolve
     from unstir.neural.separator import NetSeparator, run
@@ -163,8 +157,9 @@ def _task(
         )
     mix = Mixture(noise(seconds), SAMPLE_RATE)
     if net == HYBRID:
-        hybrid, weights = _hybrid(precision, folder)
-        return lambda: separate_with(hybrid, mix), weights, mix.duration_s
+        model = weights_of(methods()[HYBRID], "film")[0]
+        hybrid = Hybrid(FILM, model, precision=precision)
+        return lambda: separate_with(hybrid, mix), "trained", mix.duration_s
     method = methods().get(net)
     trained = method is not None and not method.needs
     model = method.weights[0] if method and trained else f"random:{NETS[net]}"
@@ -174,26 +169,6 @@ def _task(
         "trained" if trained else "random",
         mix.duration_s,
     )
-
-
-def _hybrid(precision: str, folder: Path) -> tuple[Separator, str]:
-    """Return the hybrid over its default base, and what weights its refiner has.
-
-    Where none ship, the refiner is one of the size that is trained, with weights that were drawn,
-    kept in the folder: what it costs does not depend on them.
-    """
-    from unstir.hybrid.bank import Bank
-    from unstir.joined import Hybrid
-    from unstir.neural.checkpoint import random_model, save
-    from unstir.neural.refiner import RefinerConfig
-
-    model = weights_of(methods()[HYBRID], "film")[0]
-    if locate(model).is_file():
-        return Hybrid(FILM, model, precision=precision), "trained"
-    drawn = random_model(NETS[HYBRID], RefinerConfig(len(Bank(FILM).names), len(FILM)))
-    path = folder / "drawn.safetensors"
-    save(path, NETS[HYBRID], drawn.net, drawn.config, FILM, {})
-    return Hybrid(FILM, f"file:{path}", precision=precision), "random"
 
 
 def main() -> None:
@@ -206,11 +181,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     options = parser.parse_args()
     on_gpu = torch.cuda.is_available()
-    with TemporaryDirectory() as folder:
-        task, weights, duration_s = _task(
-            options.net, options.precision, options.seconds, Path(folder)
-        )
-        figures: dict[str, Any] = dict(measure(task, duration_s))
+    task, weights, duration_s = _task(options.net, options.precision, options.seconds)
+    figures: dict[str, Any] = dict(measure(task, duration_s))
     figures |= {"weights": weights, "device": "cuda" if on_gpu else "cpu"}
     if on_gpu:
         figures["gpu_peak_mb"] = torch.cuda.max_memory_allocated() / 2**20

@@ -108,9 +108,6 @@ def add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     observe.add_argument("--damaged", metavar="SHARE", type=float, default=0.3)
     observe.add_argument("--made", metavar="SHARE", type=float, default=0.0)
     observe.add_argument("--seed", metavar="K", type=int, default=0)
-    observe.add_argument(
-        "--priors", metavar="NAME", nargs="+", default=(), help="only these (default: all)"
-    )
     observe.set_defaults(run=_observe)
 
 
@@ -215,9 +212,7 @@ def _observe(options: argparse.Namespace) -> int:
 
     pack = Pack(options.pack)
     bases = dict(_base(text) for text in options.base) or {BASES[options.stems]: 1.0}
-    train = ObserveConfig(
-        options.stems, bases, options.damaged, options.made, options.seed, tuple(options.priors)
-    )
+    train = ObserveConfig(options.stems, bases, options.damaged, options.made, options.seed)
     # What ships is what weights are chosen for.
     choose = replace(train, bases={BASES[options.stems]: 1.0})
     for config, split, n in ((choose, "choose", options.choose), (train, "train", options.scenes)):

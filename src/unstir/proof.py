@@ -27,7 +27,6 @@ from unstir.neural.device import resolve
 from unstir.proof_tables import SEED, figures, sheets
 from unstir.registry import find, make, stem_set
 from unstir.types import Separator
-from unstir.weights import locate
 
 SHIPPED = "unstir.neural/hybrid-film.safetensors"
 FILM_SETS, SONG_SETS = ("report", "foreign"), ("song",)
@@ -153,8 +152,6 @@ def _entered(
     refiner: Path | None, bases: Sequence[str], blind: Path | None, trained_on: Path | None
 ) -> Contest:
     """Return who takes part; whoever cannot is refused before work begins."""
-    if refiner is None and not locate(SHIPPED).is_file():
-        raise SettingsError("no refiner comes with this version; give one with --refiner FILE")
     device = resolve("auto")
     net, stems = open_refiner(f"file:{refiner}" if refiner else SHIPPED, device)
     other: AnyRefiner | None = None

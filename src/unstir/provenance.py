@@ -85,13 +85,13 @@ def explain(hybrid: Hybrid, mix: Mixture, state: State | None = None) -> Provena
     Provenance
     """
     view, refiner = hybrid.examine(mix, state)
-    config = refiner.config
+    config, bands = refiner.config, refiner.config.bands
     priors = Bank(hybrid.stems, priors=config.priors).tells
     seen = Seen(*(plane[None] for plane in view.seen))
     sharpness = 2.0**-hybrid.leakage
     power = view.mixture.real.square() + view.mixture.imag.square()
-    edges = band_edges(config.n_fft, config.n_bands, config.n_single)
-    total = band_sums(power.sum(dim=0), config.bands)  # (T, K)
+    edges = band_edges(bands.n_fft, bands.n_bands, bands.n_single)
+    total = band_sums(power.sum(dim=0), bands)  # (T, K)
     with inference(torch.device(hybrid.device), "fp32"):
         whole = refiner(seen, sharpness)[0]  # (J, T, K)
         blind = refiner(seen._replace(priors=torch.zeros_like(seen.priors)), sharpness)[0]
@@ -109,9 +109,9 @@ def explain(hybrid: Hybrid, mix: Mixture, state: State | None = None) -> Provena
         torch.stack(moved, dim=1).cpu().numpy(),
         total.cpu().numpy(),
         config.sample_rate,
-        config.hop_length,
+        bands.hop_length,
         edges,
-        config.n_fft,
+        bands.n_fft,
     )
 
 

@@ -264,9 +264,9 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         asked = [row for row in rows if how in row["figures"]]
         found[how] = {key: _mean(asked, how, key) for key in MEASURES} | {"mixes": len(asked)}
     for against in ("paraphrase", "wrong word", "no words", BLIND):
-        if against not in found:
-            continue
-        found[f"query over {against}"] = {"si_sdr_db": _mean(rows, "query", "si_sdr_db", against)}
+        if against in found:
+            gained = _mean(rows, "query", "si_sdr_db", against)
+            found[f"query over {against}"] = {"si_sdr_db": gained}
     return found
 
 

@@ -21,7 +21,7 @@ from unstir.errors import AudioError, SettingsError
 from unstir.hybrid.bank import TELLS, Bank
 from unstir.joined import look
 from unstir.neural.batches import SCENE_RECIPES, SOURCES, TrainConfig
-from unstir.neural.checkpoint import classes, load
+from unstir.neural.checkpoint import load
 from unstir.neural.pack import SAMPLE_RATE, Pack
 from unstir.neural.planes import Bands, band_sums, stft
 from unstir.neural.refiner import Residues, Seen, error_energy, residue_loss
@@ -29,7 +29,7 @@ from unstir.neural.render import render
 from unstir.neural.separator import NetSeparator
 from unstir.neural.tasks import Task
 from unstir.neural.train import Observed as Source
-from unstir.registry import find, make, set_name
+from unstir.registry import find, make
 from unstir.spectral import StftConfig, istft
 from unstir.spectral import stft as spectral_stft
 from unstir.types import STEM_SETS, Mixture, Separator, Stems
@@ -57,8 +57,6 @@ class ObserveConfig:
         As in `TrainConfig`.
     seed : int
         Of the scenes.
-    priors : tuple of str
-        Those that are observed; all if none is named.
     """
 
     stems: str = "film"
@@ -66,13 +64,8 @@ class ObserveConfig:
     damaged: float = 0.3
     made: float = 0.0
     seed: int = 0
-    priors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        known = TELLS[STEM_SETS[self.stems]]
-        for prior in self.priors:
-            if prior not in known:
-                raise SettingsError(f"there is no prior {prior!r}; there are {', '.join(known)}")
         for name in ("damaged", "made"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(f"{name}={getattr(self, name):g} came; 0 to 1 is allowed")
@@ -114,7 +107,7 @@ def observe(config: ObserveConfig, pack: Pack, split: str, n: int, out: Path) ->
     if n < 1:
         raise AudioError(f"{n} scenes came; at least 1 is wanted")
     names = STEM_SETS[config.stems]
-    bank = Bank(names, priors=config.priors)
+    bank = Bank(names)
     bands = Bands()
     shapes = {
         "seen": (n, 5 + len(names) + len(bank.names), N_FRAMES, bands.n_bands),
@@ -151,7 +144,7 @@ def observe(config: ObserveConfig, pack: Pack, split: str, n: int, out: Path) ->
         seen, sums, energies = observed(
             dict(zip(names, truth, strict=True)),
             base,
-            bank,
+            config.stems,
             partial(damaged, rng=rng) if damage else None,
         )
         arrays["seen"][index] = seen
@@ -173,7 +166,7 @@ def _drawn(config: ObserveConfig, rng: np.random.Generator) -> str:
 def observed(
     truth: Stems,
     base: str,
-    bank: Bank,
+    stems: str,
     change: Callable[[Stems], Stems] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return planes, residual energies per band and in all of one scene.
@@ -184,8 +177,8 @@ def observed(
         The stems at 44.1 kHz; their sum is the mix.
     base : str
         As in `ObserveConfig`.
-    bank : Bank
-        The priors, of the same stems.
+    stems : str
+        The stem set.
     change : callable, optional
         What is done to the base's stems.
 
@@ -195,13 +188,11 @@ def observed(
         ``(planes, frames, bands)``, ``(1 + sources, frames, bands)`` and ``(2, sources)``, as
         `Seen` and `Residues` have them.
     """
-    names, bands = bank.stems, Bands()
+    names, bands, bank = STEM_SETS[stems], Bands(), Bank(STEM_SETS[stems])
     total = np.sum(list(truth.values()), axis=0, dtype=np.float64)
     mix = Mixture(np.asarray(total, np.float32), SAMPLE_RATE)
     kind, _, path = base.rpartition(":")
-    separator: Separator = (
-        NetSeparator(names, f"file:{path}") if kind else make(base, set_name(names))
-    )
+    separator: Separator = NetSeparator(names, f"file:{path}") if kind else make(base, stems)
     found = separator.separate(mix, separator.survey([mix]))
     if change is not None:
         found = change(found)
@@ -277,15 +268,15 @@ class Observed(torch.utils.data.Dataset[Any]):
         What `observe` wrote.
     config : TrainConfig
         ``batch``, ``steps`` and ``seed`` are used.
-    bank : Bank
-        The priors that were observed.
+    stems : str
+        The stem set.
     drop : float
         How often a prior is left out; a tenth of the scenes lose all.
     """
 
     folder: Path
     config: TrainConfig
-    bank: Bank
+    stems: str = "film"
     drop: float = 0.25
 
     def __len__(self) -> int:
@@ -295,12 +286,12 @@ class Observed(torch.utils.data.Dataset[Any]):
         rng = np.random.default_rng([self.config.seed, index])
         arrays = opened(self.folder)
         rows = np.sort(rng.choice(len(arrays["energies"]), self.config.batch, replace=False))
-        seen, residues = batch_of(arrays, rows, len(self.bank.stems))
+        seen, residues = batch_of(arrays, rows, len(STEM_SETS[self.stems]))
         keep = np.ones((len(rows), seen.priors.shape[1]), np.float32)
         for row in keep:
             gone = rng.random() < 0.1
             at = 0
-            for own in self.bank.tells.values():
+            for own in TELLS[STEM_SETS[self.stems]].values():
                 if gone or rng.random() < self.drop:
                     row[at : at + len(own) + 1] = 0
                 at += len(own) + 1
@@ -316,9 +307,8 @@ def source(folder: Path, config: TrainConfig) -> Source:
     AudioError
         If scenes are missing, unfinished, or of another bank of priors.
     """
-    _, _, config_class = classes(config.net)
-    priors = config_class(**config.net_config).priors
-    bank = Bank(STEM_SETS[config.scenes], priors=priors)
+    n_sources = len(STEM_SETS[config.scenes])
+    n_priors = len(Bank(STEM_SETS[config.scenes]).names)
     for split in SEED:
         try:
             about = json.loads((folder / split / "scenes.json").read_text(encoding="utf-8"))
@@ -332,16 +322,16 @@ def source(folder: Path, config: TrainConfig) -> Source:
                 f"{folder / split} holds {about['done']} of {about['n']} scenes; give the same "
                 "'unstir data observe' again to finish them"
             )
-        if about["config"]["stems"] != config.scenes or about["planes"] != list(bank.names):
+        if about["config"]["stems"] != config.scenes or len(about["planes"]) != n_priors:
             raise AudioError(
                 f"{folder / split} holds {about['config']['stems']} scenes with "
-                f"{len(about['planes'])} planes of priors; {config.scenes} scenes with "
-                f"{len(bank.names)} are wanted, those of {', '.join(bank.tells)}"
+                f"{len(about['planes'])} planes of priors; {config.scenes} scenes with {n_priors} "
+                "are wanted"
             )
     chosen = opened(folder / "choose")
     rows = np.arange(len(chosen["energies"]))
-    batches = [batch_of(chosen, part, len(bank.stems)) for part in np.split(rows, rows[8::8])]
-    return Source(Observed(folder / "train", config, bank), batches, refining())
+    batches = [batch_of(chosen, part, n_sources) for part in np.split(rows, rows[8::8])]
+    return Source(Observed(folder / "train", config, config.scenes), batches, refining())
 
 
 def opened(folder: Path) -> dict[str, NDArray[Any]]:

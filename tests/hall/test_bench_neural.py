@@ -28,8 +28,8 @@ def test_the_bench_of_nets_measures_ours_in_both_precisions(
         assert name in shown
 
 
-def test_the_hybrid_is_measured_whole(tmp_path: Path) -> None:
-    task, weights, duration_s = bench_neural._task("hybrid", "fp32", 0.5, tmp_path)
+def test_the_hybrid_is_measured_whole() -> None:
+    task, weights, duration_s = bench_neural._task("hybrid", "fp32", 0.5)
     stems = task()
     assert tuple(stems) == FILM and duration_s == 0.5
     assert null_db(bench_neural.noise(0.5), stems) < -100

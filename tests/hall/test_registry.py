@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from unstir import registry
 from unstir.errors import SettingsError, UnknownNameError
 from unstir.registry import (
     Method,
@@ -62,10 +63,12 @@ def test_a_method_gives_the_stem_sets_whose_weights_are_there(tmp_path: Path) ->
     assert weights_digest(method, "film") == before != weights_digest(method, "song")
 
 
-def test_weights_that_should_have_come_along_are_named_where_they_are_missing() -> None:
-    hybrid = find("hybrid")
-    if not hybrid.needs:
-        pytest.skip("they are there")
+def test_weights_that_should_have_come_along_are_named_where_they_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [tmp_path / f"hybrid-{stems}.safetensors" for stems in STEM_SETS]
+    hybrid = replace(find("hybrid"), weights=tuple(f"file:{file}" for file in files))
+    monkeypatch.setattr(registry, "_registered", lambda: {"hybrid": hybrid})
     with pytest.raises(SettingsError, match=r"hybrid-film\.safetensors is not there"):
         make("hybrid")
 

@@ -58,7 +58,7 @@ def scenes(tiny_pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_energies_say_what_a_correction_leaves() -> None:
     """The error of corrected waveforms, computed directly, is what the energies predict."""
     truth = {name: wave[:, :30000] for name, wave in scene(1, 44100).items()}
-    seen, sums, energies = observed(truth, "midside", Bank())
+    seen, sums, energies = observed(truth, "midside", "film")
     rng = np.random.default_rng(0)
     corrections = rng.normal(0, 0.1, sums[1:].shape).astype(np.float32)
     corrections -= corrections.mean(axis=0)
@@ -112,7 +112,7 @@ def test_damaged_stems_still_add_up_and_differ() -> None:
 
 
 def test_priors_are_dropped_whole_and_the_rest_is_left(scenes: Path) -> None:
-    data = Observed(scenes, replace(CONFIG, steps=40), Bank(), drop=0.4)
+    data = Observed(scenes, replace(CONFIG, steps=40), drop=0.4)
     whole = torch.from_numpy(np.array(opened(scenes)["seen"])).float()
     gone, kept = 0, 0
     for index in range(40):
@@ -137,7 +137,7 @@ def test_a_run_over_observed_scenes_resumes_to_the_same_weights(
     chosen = [batch_of(opened(scenes), np.arange(3), 3)]
 
     def run(folder: Path, **options: float) -> dict[str, torch.Tensor]:
-        source = Source(Observed(scenes, CONFIG, Bank()), chosen, refining())
+        source = Source(Observed(scenes, CONFIG), chosen, refining())
         net = train(CONFIG, None, tmp_path / folder, workers=0, observed=source, **options)
         return net.state_dict()
 
