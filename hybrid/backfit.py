@@ -80,6 +80,7 @@ def alike(stems: Mapping[str, Spectrum]) -> Evidence:
         energy = pool(np.square(spectrum.magnitude), starts).T
         levels = np.sqrt(energy / widths.astype(np.float32))  # (frames, bands)
         models[name] = median_of(levels, _nearest(levels, apart)).T
+        models[name][:, ~levels.any(axis=1)] = 0  # silence is like no other frame
     above = ((0, len(some.frequencies_hz) - int(starts[-1])), (0, 0))  # bins in no band
 
     def on_bins(values: Levels) -> Levels:

@@ -11,6 +11,8 @@ References
    networks", ICML 2017, section 4.2.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from torch import Tensor
 
@@ -45,13 +47,24 @@ def calibrate(net: Compact, scenes: Tensor) -> list[tuple[float, float]]:
     [1.0, 1.1, 1.2]
     """
     weights = {name: value.clone() for name, value in net.state_dict().items()}
-
-    def softened(temperature: float) -> dict[str, Tensor]:
-        return {
-            name: value / temperature if name.startswith("last.") else value
-            for name, value in weights.items()
-        }
-
-    gains_db = [float(np.mean(validate(net, softened(by), scenes))) for by in TEMPERATURES]
-    net.load_state_dict(softened(TEMPERATURES[int(np.argmax(gains_db))]))
+    gains_db = [
+        float(np.mean(validate(net, softened(weights, by), scenes))) for by in TEMPERATURES
+    ]
+    net.load_state_dict(softened(weights, TEMPERATURES[int(np.argmax(gains_db))]))
     return [(by, round(gain_db, 3)) for by, gain_db in zip(TEMPERATURES, gains_db, strict=True)]
+
+
+def softened(weights: Mapping[str, Tensor], temperature: float) -> dict[str, Tensor]:
+    """Return the weights of a `Compact` whose logits are divided by a temperature.
+
+    Parameters
+    ----------
+    weights : mapping of str to Tensor
+        A state of the net; left as it is.
+    temperature : float > 0
+        Above 1, the masks are shared more evenly.
+    """
+    return {
+        name: value / temperature if name.startswith("last.") else value
+        for name, value in weights.items()
+    }

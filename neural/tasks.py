@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from unstir.errors import UnknownNameError
 from unstir.neural import vad, vocalnet
 from unstir.neural.batches import TrainConfig
+from unstir.neural.calibration import softened
 from unstir.neural.chimera import Chimera
 from unstir.neural.clustering import chimera_loss
+from unstir.neural.compact import Compact
 from unstir.neural.frames import linked_magnitude, stft
 from unstir.neural.losses import (
     masked_si_sdr_loss,
@@ -31,6 +33,7 @@ from unstir.neural.planes import Bands, Sums
 from unstir.neural.validation import validate
 
 Loss = Callable[[Any, Any], Tensor]
+SOFTENED_BY = (1.0, 1.4, 2.0)  # temperatures that weights are judged at
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,8 @@ def task(config: TrainConfig, net: nn.Module) -> Task:
         if bands is None:
             own = ON_WAVEFORMS[config.loss]
             loss = partial(_waveform_loss, loss=own, spectral=config.spectral)
-        return Task(loss, _gains, "gain_db", "loss_db", bands, sample_rate)
+        gains = _softened_gains if isinstance(net, Compact) else _gains
+        return Task(loss, gains, "gain_db", "loss_db", bands, sample_rate)
     if config.loss not in OTHERS:
         known = ", ".join((*ON_PLANES, "voice", *OTHERS))
         raise UnknownNameError(f"there is no loss {config.loss!r}; there are {known}")
@@ -98,6 +102,18 @@ def _gains(net: nn.Module, weights: dict[str, Tensor], scenes: Tensor) -> dict[s
         "gain_db": round(float(np.mean(gains)), 3),
         "gains_db": [round(gain, 2) for gain in gains],
     }
+
+
+def _softened_gains(net: nn.Module, weights: dict[str, Tensor], scenes: Tensor) -> dict[str, Any]:
+    """Return the gains at the temperature that suits best.
+
+    A net grows surer of its masks from step to step. Calibration takes that back in the end, so
+    it must not decide which weights are the best.
+    """
+    found = [
+        _gains(net, softened(weights, by), scenes) | {"temperature": by} for by in SOFTENED_BY
+    ]
+    return max(found, key=lambda entry: entry["gain_db"])
 
 
 def _planes_loss(net: Any, batch: Any, *, loss: Callable[[Tensor, Sums], Tensor]) -> Tensor:

@@ -87,6 +87,15 @@ def test_silence_says_nothing() -> None:
     assert all(np.isfinite(mask).all() for mask in found.masks.values())
 
 
+def test_a_stem_that_is_silent_for_a_while_gets_nothing_there() -> None:
+    truth = repeating()
+    truth["speech"][:, RATE : 2 * RATE] = 0
+    found, mix = asked(truth)
+    inside = slice(*(round(s * RATE / mix.config.hop_length) for s in (1.2, 1.8)))
+    assert not found.masks["speech"][0][:, inside].any()
+    assert found.masks["speech"][0].any()
+
+
 @pytest.mark.parametrize("n_samples", [1, 600, 3000])
 def test_very_short_sound_has_shares(n_samples: int) -> None:
     truth = {name: wave[:, :n_samples] for name, wave in scene(1, RATE).items()}

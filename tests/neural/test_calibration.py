@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from unstir.neural.calibration import TEMPERATURES, calibrate
+from unstir.neural.calibration import TEMPERATURES, calibrate, softened
 from unstir.neural.compact import Compact, CompactConfig
 from unstir.neural.pack import Pack
+from unstir.neural.tasks import SOFTENED_BY, task
+from unstir.neural.train import TrainConfig
 from unstir.neural.validation import validate, validation_scenes
 
 SMALL = CompactConfig(
@@ -43,3 +45,19 @@ def test_what_is_too_sure_is_softened_to_the_best_that_was_tried(scenes: torch.T
     assert np.mean(validate(net, net.state_dict(), scenes)) == pytest.approx(
         max(gains_db), abs=1e-3
     )
+
+
+def test_weights_are_judged_by_what_calibration_will_make_of_them(scenes: torch.Tensor) -> None:
+    """Of the same masks, the surer ones are worse as they are, and no worse to choose."""
+    net = sure(30)
+    what = task(TrainConfig(loss="si_sdr"), net)
+    weights = {name: value.clone() for name, value in net.state_dict().items()}
+    surer = softened(weights, 1 / SOFTENED_BY[-1])
+    as_they_are = [np.mean(validate(net, each, scenes)) for each in (weights, surer)]
+    judged = [what.validate(net, each, scenes) for each in (weights, surer)]
+    assert as_they_are[1] < as_they_are[0] - 0.1
+    assert judged[0]["temperature"] > 1
+    assert judged[0]["gain_db"] == pytest.approx(
+        max(np.mean(validate(net, softened(weights, by), scenes)) for by in SOFTENED_BY), abs=1e-3
+    )
+    assert judged[1]["gain_db"] >= as_they_are[0] - 1e-3
