@@ -13,9 +13,9 @@ from rich.progress import track
 from unstir.bench import keep
 from unstir.compare import Row, candidates, compare, levels_markdown, markdown, summary, table
 from unstir.errors import SettingsError
+from unstir.joined import AnyRefiner
 from unstir.journal import write_whole
 from unstir.neural.checkpoint import load
-from unstir.neural.refiner import Refiner
 from unstir.neural.separator import NetSeparator
 from unstir.registry import methods
 from unstir.types import SONG, STEM_SETS, Stems
@@ -145,8 +145,8 @@ def nets_of(models: Sequence[Path]) -> dict[str, NetSeparator]:
     for path in models:
         model = load(path)
         stems = next((s for s in STEM_SETS.values() if set(s) <= set(model.sources)), None)
-        if stems is None or isinstance(model.net, Refiner):
-            what = "refines" if isinstance(model.net, Refiner) else "gives"
+        if stems is None or isinstance(model.net, AnyRefiner):
+            what = "refines" if isinstance(model.net, AnyRefiner) else "gives"
             raise SettingsError(
                 f"{path} {what} {', '.join(model.sources)}; a net that gives the stems of "
                 f"{' or '.join(STEM_SETS)} is wanted"

@@ -18,6 +18,7 @@ from unstir.neural.pack import pack
 from unstir.neural.separator import NetSeparator
 from unstir.separate import separate_with
 from unstir.types import FILM, Mixture
+from unstir.weights import locate
 
 RATE = 8000
 
@@ -159,3 +160,11 @@ def test_a_model_that_cannot_be_measured_is_refused(
 ) -> None:
     assert run(folder, "--model", model_file(tmp_path / f"{name}.safetensors", sources)) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_refiner_is_no_model_to_measure_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refiner = locate("unstir.neural/hybrid-film.safetensors")
+    assert run(folder, "--model", refiner) == 2
+    assert "refines speech, music, effects; a net that gives" in capsys.readouterr().err
