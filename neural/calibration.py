@@ -47,9 +47,7 @@ def calibrate(net: Compact, scenes: Tensor) -> list[tuple[float, float]]:
     [1.0, 1.1, 1.2]
     """
     weights = {name: value.clone() for name, value in net.state_dict().items()}
-    gains_db = [
-        float(np.mean(validate(net, softened(weights, by), scenes))) for by in TEMPERATURES
-    ]
+    gains_db = [float(np.mean(validate(net, softened(weights, by), scenes))) for by in TEMPERATURES]
     net.load_state_dict(softened(weights, TEMPERATURES[int(np.argmax(gains_db))]))
     return [(by, round(gain_db, 3)) for by, gain_db in zip(TEMPERATURES, gains_db, strict=True)]
 

@@ -110,9 +110,7 @@ def _softened_gains(net: nn.Module, weights: dict[str, Tensor], scenes: Tensor) 
     A net grows surer of its masks from step to step. Calibration takes that back in the end, so
     it must not decide which weights are the best.
     """
-    found = [
-        _gains(net, softened(weights, by), scenes) | {"temperature": by} for by in SOFTENED_BY
-    ]
+    found = [_gains(net, softened(weights, by), scenes) | {"temperature": by} for by in SOFTENED_BY]
     return max(found, key=lambda entry: entry["gain_db"])
 
 

@@ -20,7 +20,10 @@ from unstir.neural.scenes import Bus, Recipe, Scene
 from unstir.neural.validation import validation_plans
 
 DEPTH_DB = 40.0  # below the active level begins what is no speech
-STEM_FLOOR_DB, STEM_SHARE_DB = -66.0, -26.0  # best on scenes that choose, within 2 dB
+# Best on scenes that choose, within 2 dB and a tenth of a second: a frame holds a voice if its stem
+# is above the floor and not further below the mix, and is clear somewhere near.
+STEM_FLOOR_DB, STEM_SHARE_DB = -70.0, -36.0
+STEM_CLEAR_DB, STEM_NEAR_S = -40.0, 0.5
 LEVEL_DB = -29.0  # of a film scene's mix, root mean square, which is about -27 LUFS
 
 # What stands beside the speech: rows of the stems, and whether the music must be sung.
@@ -198,14 +201,17 @@ class ByStem(nn.Module):
         -------
         Tensor
             float32, shape (batch, 1 + ceil(samples / 512)): by how many decibels the voice's stem
-            exceeds both `STEM_FLOOR_DB` and `STEM_SHARE_DB` less than the mix.
+            exceeds all of `STEM_FLOOR_DB`, `STEM_SHARE_DB` less than the mix and, somewhere
+            within `STEM_NEAR_S`, `STEM_CLEAR_DB`.
         """
         c = self.config
         whole, own = (
             10 * torch.log10(frame_power(x.square().mean(dim=1), c.n_fft, c.hop_length) + 1e-10)
             for x in (mixture, self.net(mixture)[:, 0])
         )
-        return torch.minimum(own - STEM_FLOOR_DB, own - whole - STEM_SHARE_DB)
+        reach = round(STEM_NEAR_S * c.sample_rate / c.hop_length)
+        clear = functional.max_pool1d(own[:, None] - STEM_CLEAR_DB, 2 * reach + 1, 1, reach)[:, 0]
+        return torch.minimum(torch.minimum(own - STEM_FLOOR_DB, own - whole - STEM_SHARE_DB), clear)
 
 
 def frame_power(power: Tensor, n_fft: int, hop_length: int) -> Tensor:

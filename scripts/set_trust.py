@@ -5,8 +5,14 @@
 
 The prior is what every stem has in common with itself (`unstir.hybrid.backfit`); the refiner is one
 number (`unstir.neural.trust`). Some are tried on scenes of 20 s whose recordings choose between
-weights, as our recipe draws them and, of films, staged as well; the one that gains most over the
-default base ships, and its card has what each gained, over that and over others.
+weights, as our recipe draws them and, of films, staged as well. Of those whose gain over the
+default base is within a standard error of the highest the least ships [1]_, since what gains no
+more should change no more; the card has what each gained, over that base and over others.
+
+References
+----------
+.. [1] L. Breiman, J. Friedman, R. Olshen, C. Stone, "Classification and Regression Trees", 1984,
+   section 3.4.3: the rule of one standard error.
 """
 
 import argparse
@@ -54,16 +60,20 @@ def main() -> None:
     config = TrustConfig(n_sources=len(names))
     net = Trust(config).eval()
     scenes = list(drawn(options.stems, Pack(options.pack), options.scenes))
-    by_base = {}
+    by_base: dict[str, list[tuple[float, float]]] = {}
+    chosen = 0.0
     for base in options.base or [BASES[options.stems]]:
         each = [gains_db(net, base, stems) for stems in track(scenes, base, console=console)]
-        gained = np.mean(each, axis=(0, 2)) - np.mean(each, axis=(0, 2))[0]
+        gained = np.mean(each, axis=2)  # (scenes, trusts)
+        gained -= gained[:, :1]
+        means_db = gained.mean(axis=0)
+        if not by_base:
+            chosen = TRUST[least_of_the_best(gained)]
         by_base[base] = [
-            (trust, round(float(gain_db), 3)) for trust, gain_db in zip(TRUST, gained, strict=True)
+            (by, round(float(gain_db), 3)) for by, gain_db in zip(TRUST, means_db, strict=True)
         ]
         console.print(base, by_base[base])
-    best, _ = max(next(iter(by_base.values())), key=lambda pair: pair[1])
-    net.trust.data = torch.tensor([best])
+    net.trust.data = torch.tensor([chosen])
     card = {
         "license": "CC-BY-SA-4.0",
         "set_by": "scripts/set_trust.py",
@@ -76,7 +86,21 @@ def main() -> None:
     }
     path = ROOT / "neural" / f"hybrid-{options.stems}.safetensors"
     checkpoint.save(path, "trust", net, config, names, card, half=False, sample_rate=SAMPLE_RATE)
-    print(f"{path.name}: {best:g}")
+    print(f"{path.name}: {chosen:g}")
+
+
+def least_of_the_best(gained: NDArray[np.float64]) -> int:
+    """Return the first whose mean is within a standard error of the highest.
+
+    Parameters
+    ----------
+    gained : ndarray, shape (scenes, settings)
+        In dB, settings that change less first.
+    """
+    means = gained.mean(axis=0)
+    best = int(means.argmax())
+    error = gained[:, best].std(ddof=1) / np.sqrt(len(gained))
+    return int(np.argmax(means >= means[best] - error))
 
 
 def drawn(stems: str, pack: Pack, n: int) -> Iterator[Stems]:

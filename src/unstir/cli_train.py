@@ -24,7 +24,7 @@ RECIPES = {
     "compact-film-2, compact-film-3": "its further legs; --init with the model of the leg before",
     "compact-film-4": "likewise, with more recordings",
     "compact-film-5, compact-film-6": "likewise, with SI-SDR in the loss",
-    "compact-film-7, compact-film-8": "likewise, with made singers",
+    "compact-film-7, compact-film-8, compact-film-9": "likewise, with made singers",
     "compact-film-causal": "the same for streams: no look-ahead",
     "compact-film-causal-2": "its further leg",
     "compact-song": "vocals and accompaniment",

@@ -224,3 +224,21 @@ def test_a_separating_net_detects_by_its_first_stem() -> None:
     assert called.shape == (1 + -(-44100 // 512),)
     assert called[:42].all() and not called[46:].any()
     assert not (ByStem(Perfect())(1e-5 * noise) > 0).any()
+
+
+def test_what_is_faint_in_the_stem_is_a_voice_beside_what_is_clear_alone() -> None:
+    class Faint(torch.nn.Module):
+        """Give the voice a thirtieth of everything, and all of it for a tenth of a second."""
+
+        def forward(self, mixture: torch.Tensor) -> torch.Tensor:
+            share = torch.full((mixture.shape[-1],), 0.03)
+            share[44100 : 44100 + 4410] = 1
+            return torch.stack([share * mixture, (1 - share) * mixture], dim=1)
+
+    torch.manual_seed(0)
+    noise = 0.03 * torch.randn(1, 2, 3 * 44100)
+    called = ByStem(Faint())(noise)[0] > 0
+    times_s = torch.arange(len(called)) * 512 / 44100
+    near = (times_s > 0.55) & (times_s < 1.55)
+    assert called[near].all()
+    assert not called[(times_s < 0.45) | (times_s > 1.65)].any()

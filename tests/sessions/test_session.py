@@ -12,7 +12,7 @@ from tests.sessions.made import HOUR_S, make
 from tests.small_films import film, sound
 from unstir.errors import AudioError, SettingsError
 from unstir.framerate import frame_rate
-from unstir.markers import speech_starts
+from unstir.markers import _voiced, speech_starts
 from unstir.sessions.session import clean, media_path, read_session
 
 RATE = 8000
@@ -110,6 +110,17 @@ def test_markers_do_not_depend_on_blocks_and_stand_where_speech_begins(
         for size in (speech.shape[1], 1000, 77)
     }
     assert found == {(RATE, 5 * RATE)}  # a short pause ends nothing, a tenth of a second is none
+
+
+def test_what_is_faint_counts_where_something_near_is_clear() -> None:
+    rng = np.random.default_rng(0)
+    faint, clear = rng.random(400) < 0.7, rng.random(400) < 0.03
+    levels_db = [
+        (-30.0 if c else -60.0 if f else -90.0, -35.0) for f, c in zip(faint, clear, strict=True)
+    ]
+    near = np.convolve(clear, np.ones(11), mode="same") > 0
+    assert 50 < near.sum() < 350
+    assert list(_voiced(levels_db, 5)) == list((faint | clear) & near)
 
 
 def test_silence_has_no_markers() -> None:
