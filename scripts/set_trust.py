@@ -60,19 +60,20 @@ def main() -> None:
     config = TrustConfig(n_sources=len(names))
     net = Trust(config).eval()
     scenes = list(drawn(options.stems, Pack(options.pack), options.scenes))
-    by_base: dict[str, list[tuple[float, float]]] = {}
-    chosen = 0.0
+    gained = {}  # by base, each of shape (scenes, trusts)
     for base in options.base or [BASES[options.stems]]:
         each = [gains_db(net, base, stems) for stems in track(scenes, base, console=console)]
-        gained = np.mean(each, axis=2)  # (scenes, trusts)
-        gained -= gained[:, :1]
-        means_db = gained.mean(axis=0)
-        if not by_base:
-            chosen = TRUST[least_of_the_best(gained)]
-        by_base[base] = [
-            (by, round(float(gain_db), 3)) for by, gain_db in zip(TRUST, means_db, strict=True)
+        means_db = np.mean(each, axis=2)
+        gained[base] = means_db - means_db[:, :1]
+    by_base = {
+        base: [
+            (trust, round(float(gain_db), 3))
+            for trust, gain_db in zip(TRUST, values.mean(axis=0), strict=True)
         ]
-        console.print(base, by_base[base])
+        for base, values in gained.items()
+    }
+    console.print(by_base)
+    chosen = TRUST[least_of_the_best(next(iter(gained.values())))]
     net.trust.data = torch.tensor([chosen])
     card = {
         "license": "CC-BY-SA-4.0",
