@@ -19,14 +19,19 @@ from unstir.neural.vocalnet import Vad, Vocalnet, grow
 SIX_S = 6 * SAMPLE_RATE  # whole numbers of samples at 22050 Hz, too
 LATER_LEGS: dict[str, Any] = {"channels": (24, 48, 80), "dropout": 0.2}
 FURTHER_LEGS: dict[str, Any] = {"decay": 0.85, "weight_decay": 0.01, "made": 0.5}
+BRIEFLY: dict[str, Any] = {
+    "learning_rate": 1e-3, "warmup": 20, "decay": 0.6, "made": 0.5, "steps": 400,
+    "validate_every": 200,
+}  # fmt: skip
 AT_22_KHZ: dict[str, Any] = {"n_sources": 3, "sample_rate": 22050}
 
-# `compact-film` was trained in nine legs, its causal sibling in two after the first of them,
+# `compact-film` was trained in ten legs, its causal sibling in two after the first of them,
 # `compact-song` in one after five, each begun with the weights of the one before.
-# From mrx-small on, for comparison only: other published nets at reduced size (MRX at 44.1 kHz,
-# the others at 22.05 kHz; those that see 0.3 s at once get shorter scenes), and other families to
-# compare `compact-film` with, for as many steps as cost the same. The last are refiners, trained
-# on observed scenes (`unstir.refining`), with as many planes as the bank of priors has.
+# From mrx-small on, for comparison only: other published nets at reduced size, trained for minutes
+# (MRX at 44.1 kHz, the others at 22.05 kHz; those that see 0.3 s at once get shorter scenes), and
+# other families to compare `compact-film` with, for as many steps as cost the same. The last are
+# refiners, trained on observed scenes (`unstir.refining`), with as many planes as the bank of
+# priors has.
 RECIPES: dict[str, TrainConfig] = {
     "compact-film": TrainConfig(
         steps=4200, learning_rate=2e-3, warmup=150, decay=0.7, validate_every=350
@@ -64,6 +69,10 @@ RECIPES: dict[str, TrainConfig] = {
         steps=2800, learning_rate=8e-4, warmup=30, ema=0.9995, loss="si_sdr", seed=91,
         validate_every=400,
     ),
+    "compact-film-10": TrainConfig(
+        **{**FURTHER_LEGS, "weight_decay": 0.02, "decay": 0.5}, net_config={"dropout": 0.35},
+        steps=2800, learning_rate=1e-3, warmup=40, loss="si_sdr", seed=101, validate_every=400,
+    ),
     "compact-film-causal": TrainConfig(
         steps=4200, learning_rate=2e-3, warmup=150, decay=0.7, validate_every=350,
         net_config={"causal": True, "n_fft": 1536, "hop_length": 384},
@@ -93,7 +102,9 @@ RECIPES: dict[str, TrainConfig] = {
         validate_every=200,
     ),
     "mrx-small": TrainConfig(
+        **BRIEFLY,
         net="mrx",
+        loss="si_sdr",
         net_config={
             "window_lengths": (2048, 8192), "hop_length": 1024, "n_hidden": 64, "n_layers": 1,
             "dropout": 0.0,
@@ -102,11 +113,14 @@ RECIPES: dict[str, TrainConfig] = {
         batch=4,  # a transform per window and source, forth and back, costs more than the net
     ),
     "unet-small": TrainConfig(
+        **BRIEFLY,
         net="unet",
+        loss="si_sdr",
         net_config={**AT_22_KHZ, "hop_length": 512, "channels": (12, 24, 48, 96, 192)},
         segment=SIX_S,
     ),
     "chimera-small": TrainConfig(
+        **BRIEFLY,
         net="chimera",
         loss="chimera",
         net_config={
@@ -116,10 +130,12 @@ RECIPES: dict[str, TrainConfig] = {
         segment=SIX_S,
     ),
     "vocalnet-small": TrainConfig(
-        net="vocalnet", loss="ratio", net_config=AT_22_KHZ, segment=SIX_S // 2
+        **{**BRIEFLY, "steps": 150}, net="vocalnet", loss="ratio", net_config=AT_22_KHZ,
+        segment=SIX_S // 2,
     ),
     "vocalnet-small-binary": TrainConfig(
-        net="vocalnet", loss="binary", net_config=AT_22_KHZ, segment=SIX_S // 2
+        **{**BRIEFLY, "steps": 150}, net="vocalnet", loss="binary", net_config=AT_22_KHZ,
+        segment=SIX_S // 2,
     ),
     "family-blstm": TrainConfig(net="blstm", batch=8, steps=800, validate_every=200),
     "family-bandsplit": TrainConfig(net="bandsplit", batch=8, steps=310, validate_every=80),

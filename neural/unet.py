@@ -129,7 +129,7 @@ class Unet(nn.Module):
         Tensor of float32, shape (batch, sources, bins, frames), in (0, 1)
             The net sees ``n_fft // 2`` bins from 0 Hz up, which can be halved; the bin at
             Nyquist, which holds next to nothing, takes the mask of the bin below it. Frames are
-            filled up with silence to a multiple of ``config.stride``.
+            filled up with silence to a multiple of ``config.stride``, two of them at least.
 
         Examples
         --------
@@ -141,7 +141,10 @@ class Unet(nn.Module):
         n_frames = magnitude.shape[2]
         peak = magnitude.amax((1, 2), keepdim=True)
         x = magnitude[:, :-1] / torch.where(peak > 0, peak, 1)
-        x = functional.pad(x, (0, -n_frames % self.config.stride))[:, None]  # (B, 1, F - 1, T')
+        # On CPUs, torch's strided convolutions in bf16 read memory that nobody has written where a
+        # single frame comes out (seen with 2.13).
+        n_padded = max(2, -(-n_frames // self.config.stride)) * self.config.stride
+        x = functional.pad(x, (0, n_padded - n_frames))[:, None]  # (B, 1, F - 1, T')
         skips = []
         for down in self.encoder:
             x = down(x)  # (B, channels, F' / 2, T' / 2)

@@ -84,7 +84,7 @@ def config_of(title: str, steps: int) -> TrainConfig:
     SI-SDR as well: without it, some end in a few minutes at giving all to one stem.
     """
     name = COMPARED[title]
-    config = replace(RECIPES[name], learning_rate=RATE, decay=0.6, warmup=20, seed=3)
+    config = replace(RECIPES[name], learning_rate=RATE, decay=0.6, warmup=20, made=0.0, seed=3)
     if config.loss == "snr" and name not in LOSSES:
         config = replace(config, loss="si_sdr")
     return replace(config, steps=steps, validate_every=steps)

@@ -2,7 +2,7 @@
 
 A frame holds speech where the speech stem is above a floor, not far below the mix, and clear
 somewhere near: the rule of `unstir.neural.vad.ByStem`, which finds speech better than the voice
-detector that ships: 92.1 % balanced accuracy against 79.1 % with the stems of ``compact-film``
+detector that ships: 92.2 % balanced accuracy against 79.1 % with the stems of ``compact-film``
 (docs/neural.md). With stems of a method that leaves more of the rest in the speech, the markers
 are worth as much less.
 """

@@ -377,7 +377,7 @@ def test_a_model_that_a_run_cannot_begin_with_is_refused(vad_model: Path) -> Non
 def test_the_legs_on_the_card_of_a_shipped_net_are_recipes(shipped: str) -> None:
     card = checkpoint.describe(SHIPPED / f"{shipped}.safetensors").card
     legs = [*(leg["recipe"] for leg in card["earlier_legs"]), card["recipe"]]
-    further = [f"compact-film-{leg}" for leg in range(2, 10)]
+    further = [f"compact-film-{leg}" for leg in range(2, 11)]
     if shipped == "compact-song":
         further[4:] = ["compact-song"]
     if shipped == "compact-film-causal":
@@ -387,6 +387,12 @@ def test_the_legs_on_the_card_of_a_shipped_net_are_recipes(shipped: str) -> None
         # A setting that is younger than the leg had its default then.
         trained = json.loads(json.dumps(asdict(TrainConfig()))) | leg
         assert json.loads(json.dumps(asdict(recipe(name)))) == trained, name
+
+
+@pytest.mark.parametrize("shipped", [n for n in RECIPES if n.endswith("-small")])
+def test_a_small_net_ships_as_its_recipe_made_it(shipped: str) -> None:
+    card = checkpoint.describe(SHIPPED / f"{shipped}.safetensors").card
+    assert json.loads(json.dumps(asdict(recipe(shipped)))) == card["recipe"]
 
 
 def test_a_leg_begins_with_the_weights_of_the_one_before(tmp_path: Path) -> None:
