@@ -134,6 +134,9 @@ class MRX(nn.Module):
         waveforms = mixture.flatten(0, 1)  # (B, N), B = batch x channels
         # Reflection at the ends needs more samples than half the longest window.
         missing = max(self.config.window_lengths) // 2 + 1 - waveforms.shape[-1]
+        if min(self.config.window_lengths) < 4 * self.config.hop_length:
+            # Behind its center the last frame would stand alone, with next to no weight at its end.
+            missing = max(missing, -waveforms.shape[-1] % self.config.hop_length)
         waveforms = F.pad(waveforms, (0, max(missing, 0)))
         spectrograms = [self._analyze(waveforms, n) for n in self.config.window_lengths]
         encodings = [

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 import random
 import shutil
 import signal
@@ -99,6 +100,8 @@ def test_stems_add_up(name: str, stems: str, gain: float) -> None:
     rate=st.sampled_from([8000, 44100, 384000]),
     mask=st.sampled_from(["ratio", "binary"]),
 )
+# A transform that ends within a hop of the last frame's center makes stems far above the mix.
+@hypothesis.example(n_samples=924, channels=2, decade=1, rate=8000, mask="ratio")
 @hypothesis.settings(deadline=None, max_examples=12)
 def test_stems_and_masks_add_up_at_every_length_and_scale(
     name: str, stems: str, n_samples: int, channels: int, decade: int, rate: int, mask: str
@@ -202,7 +205,12 @@ sys.exit(code)
 
 def peak_mb(*arguments: str) -> float:
     done = subprocess.run(
-        [sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PEAK, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        # What is freed goes back at once: otherwise glibc keeps more or less of it from run to run.
+        env=os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**20)},
     )
     return float(done.stdout.split()[-1])
 
@@ -211,23 +219,27 @@ def peak_mb(*arguments: str) -> float:
 @pytest.mark.skipif(sys.platform == "win32", reason="peak memory is read by resource")
 def test_memory_does_not_grow_with_the_file(name: str, tmp_path: Path) -> None:
     minute = mixture_of(scene(60, RATE))
+    peaks = []
     for minutes in (2, 8):
-        with sf.SoundFile(tmp_path / f"{minutes}.wav", "w", RATE, 2, "PCM_16") as file:
+        path = tmp_path / f"{minutes}.wav"
+        with sf.SoundFile(path, "w", RATE, 2, "PCM_16") as file:
             for _ in range(minutes):
                 file.write(minute.T)
-
-    def peaks_mb() -> tuple[float, float]:
-        options = ("--method", name, "--stems", first_set(name), "--quiet", "--overwrite")
-        short, long = (
-            peak_mb("separate", str(tmp_path / file), "-o", str(tmp_path), *options)
-            for file in ("2.wav", "8.wav")
+        peaks.append(
+            peak_mb(
+                "separate",
+                str(path),
+                "-o",
+                str(tmp_path),
+                "--method",
+                name,
+                "--stems",
+                first_set(name),
+                "--quiet",
+            )
         )
-        return short, long
-
-    # The stems of six minutes more, as float32, would alone be 66 MB. 1 MB a minute is allowed, and
-    # the allocator's noise, which is not there a second time; what grows is.
-    first = peaks_mb()
-    assert first[1] - first[0] < 6 + 8 or np.subtract(*peaks_mb()[::-1]) < 6 + 8, first
+    # The stems of six minutes more, as float32, would alone be 66 MB.
+    assert peaks[1] - peaks[0] < 6 + 8, peaks  # 1 MB a minute, and the allocator's noise
 
 
 # 4. The result does not depend on how the file was fed.

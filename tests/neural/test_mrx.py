@@ -54,6 +54,13 @@ def test_sound_shorter_than_a_window_keeps_its_length(samples: int) -> None:
     assert estimates.isfinite().all() and estimates.abs().amax() > 0
 
 
+def test_the_end_is_as_loud_as_the_rest_where_windows_span_two_hops() -> None:
+    net = MRX(MRXConfig(window_lengths=(512,), hop_length=256, n_hidden=16, n_layers=1))
+    net.load_state_dict(reference_weights(shapes_of(net)))
+    estimates = net.eval()(noise(1, 1, 20 * 256 - 1))
+    assert estimates[..., -256:].abs().amax() < 2 * estimates[..., :-256].abs().amax()
+
+
 def test_silence_stays_silent() -> None:
     assert torch.equal(small_net()(torch.zeros(1, 2, 5000)), torch.zeros(1, 3, 2, 5000))
 
