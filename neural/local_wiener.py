@@ -23,6 +23,8 @@ References
    spectrograms", ICASSP 2015.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -65,9 +67,13 @@ def local_wiener(cells: Tensor, masks: Tensor) -> Tensor:
     >>> bool((found - stems).abs().mean() < (leaky - stems).abs().mean())
     True
     """
+    return torch.cat(list(filtered(cells, masks)), dim=2)
+
+
+def filtered(cells: Tensor, masks: Tensor) -> Iterator[Tensor]:
+    """Yield what `local_wiener` returns, some frames at a time, to keep memory low."""
     places = _places(cells, masks)
-    found = torch.empty(len(masks), *cells.shape, dtype=cells.dtype, device=cells.device)
-    for first in range(0, cells.shape[1], AT_ONCE):  # some at a time, to keep memory low
+    for first in range(0, cells.shape[1], AT_ONCE):
         part = slice(first, first + AT_ONCE)
         blocks = slice(first // FRAMES, (first + AT_ONCE) // FRAMES)
         v, x = masks[:, part], cells[:, part]
@@ -78,9 +84,7 @@ def local_wiener(cells: Tensor, masks: Tensor) -> Tensor:
         determinant = c00 * c11 - (c01.real.square() + c01.imag.square())
         z0 = (c11 * x[0] - c01 * x[1]) / determinant
         z1 = (c00 * x[1] - c01.conj() * x[0]) / determinant
-        found[:, 0, part] = r00 * z0 + r01 * z1
-        found[:, 1, part] = r01.conj() * z0 + r11 * z1
-    return found
+        yield torch.stack([r00 * z0 + r01 * z1, r01.conj() * z0 + r11 * z1], dim=1)
 
 
 def _places(cells: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:

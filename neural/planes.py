@@ -4,7 +4,7 @@ Tensors only; one or two channels. A net that turns planes into logits per band 
 is needed beside this to separate (`separate`) and to train (`Sums`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unstir.neural.local_wiener import local_wiener
+from unstir.neural.local_wiener import AT_ONCE, filtered
 
 EPS = 1e-9
 N_PLANES = 5
@@ -73,7 +73,8 @@ def separate(
     logits : callable
         Planes (batch, 5, frames, bands) to logits (batch, sources, frames, bands).
     follow : bool
-        Whether two channels are filtered by where the sources stand (`local_wiener`).
+        Whether two channels are filtered by where the sources stand
+        (`unstir.neural.local_wiener`).
 
     Returns
     -------
@@ -89,15 +90,25 @@ def separate(
     given = logits(seen)
     with torch.autocast(mixture.device.type, enabled=False):
         shares = to_bins(torch.softmax(given.float(), dim=1), bands)  # (B, S, T, F)
-        if follow and mixture.shape[1] == 2:
-            images = torch.stack([local_wiener(x, m) for x, m in zip(cells, shares, strict=True)])
-        else:
-            images = shares[:, :, None] * cells[:, None]  # (B, S, C, T, F)
+        del seen, given
         sources = [
-            istft(image, bands.n_fft, bands.hop_length, mixture.shape[-1])
-            for image in images.unbind(dim=1)
+            istft(
+                filtered(x, m) if follow and len(x) == 2 else _masked(x, m),
+                bands.n_fft,
+                bands.hop_length,
+                mixture.shape[-1],
+            )
+            for x, m in zip(cells, shares, strict=True)
         ]
-    return torch.stack(sources, dim=1)
+    return torch.stack(sources)
+
+
+def _masked(cells: Tensor, shares: Tensor) -> Iterator[Tensor]:
+    """Yield a mixture's cells (C, T, F) times shares (S, T, F), some frames at a time."""
+    for x, m in zip(
+        torch.split(cells, AT_ONCE, dim=1), torch.split(shares, AT_ONCE, dim=1), strict=True
+    ):
+        yield m[:, None] * x
 
 
 def observe(sources: Tensor, bands: Bands) -> tuple[Tensor, Sums]:
@@ -225,26 +236,35 @@ def stft(waveform: Tensor, n_fft: int, hop_length: int) -> Tensor:
     return cells
 
 
-def istft(cells: Tensor, n_fft: int, hop_length: int, n_samples: int) -> Tensor:
-    """Return the waveform ``(..., n_samples)`` whose transform is nearest to ``cells``.
+def istft(parts: Iterable[Tensor], n_fft: int, hop_length: int, n_samples: int) -> Tensor:
+    """Return the waveform ``(..., n_samples)`` whose transform is nearest to the one given.
 
+    The transform comes some frames at a time, ``(..., frames, bins)`` each, so that it need never
+    be there whole: of a minute of three stems in stereo it would take 0.3 GB.
     ``hop_length`` divides ``n_fft``, which makes this twice as fast as ``torch.istft`` (behind
     `unstir.neural.frames.istft`, which takes any hop).
     """
-    window = _window(n_fft, cells.device)
-    frames = torch.fft.irfft(cells, n_fft) * window  # (..., T, n_fft)
-    lead = frames.shape[:-2]
-    n_frames, overlap = frames.shape[-2], n_fft // hop_length
-    slots = frames.new_zeros(*lead, n_frames + overlap - 1, hop_length)
-    norm = frames.new_zeros(n_frames + overlap - 1, hop_length)
-    parts = frames.reshape(*lead, n_frames, overlap, hop_length)
-    squares = (window * window).reshape(overlap, hop_length)
-    for k in range(overlap):
-        slots[..., k : k + n_frames, :] += parts[..., k, :]
-        norm[k : k + n_frames] += squares[k]
+    overlap = n_fft // hop_length
+    n_slots = -(-n_samples // hop_length) + overlap
+    slots: Tensor | None = None
+    first = 0
+    for cells in parts:
+        window = _window(n_fft, cells.device)
+        frames = torch.fft.irfft(cells, n_fft) * window  # (..., T, n_fft)
+        if slots is None:
+            slots = frames.new_zeros(*frames.shape[:-2], n_slots, hop_length)
+            norm = frames.new_zeros(n_slots, hop_length)
+            squares = (window * window).reshape(overlap, hop_length)
+        n_frames = frames.shape[-2]
+        hops = frames.unflatten(-1, (overlap, hop_length))  # (..., T, overlap, hop)
+        for k in range(overlap):
+            slots[..., first + k : first + k + n_frames, :] += hops[..., k, :]
+            norm[first + k : first + k + n_frames] += squares[k]
+        first += n_frames
+    assert slots is not None, "no frames came"
     begin = n_fft // 2
-    flat = slots.reshape(*lead, -1)[..., begin : begin + n_samples]
-    found: Tensor = flat / norm.reshape(-1)[begin : begin + n_samples]
+    flat = slots.flatten(-2)[..., begin : begin + n_samples]
+    found: Tensor = flat / norm.flatten()[begin : begin + n_samples]
     return found
 
 

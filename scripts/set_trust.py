@@ -104,12 +104,11 @@ def least_of_the_best(gained: NDArray[np.float64]) -> int:
     return int(np.argmax(means >= means[best] - error))
 
 
-def drawn(stems: str, pack: Pack, n: int) -> Iterator[Stems]:
+def drawn(stems: str, pack: Pack, n: int, seconds: float = SCENE_S) -> Iterator[Stems]:
     """Yield the true stems of scenes that choose, at the level of our nets."""
     clips = {clip.path: clip for clip in pack.clips}
-    for index, plan in enumerate(
-        validation_plans(SCENE_RECIPES[stems](pack, "choose"), n, SCENE_S)
-    ):
+    recipe = SCENE_RECIPES[stems](pack, "choose")
+    for index, plan in enumerate(validation_plans(recipe, n, seconds)):
         plans = [plan]
         if stems == "film":
             rng = np.random.default_rng([STAGED_SEED, index])

@@ -128,7 +128,7 @@ def changes(view: View, corrections: Tensor, config: AnyConfig, n_samples: int) 
     """
     bands = config.bands
     return [
-        istft(part * view.mixture, bands.n_fft, bands.hop_length, n_samples).cpu().numpy()
+        istft([part * view.mixture], bands.n_fft, bands.hop_length, n_samples).cpu().numpy()
         for part in to_bins(corrections, bands)
     ]
 

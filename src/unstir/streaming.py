@@ -18,8 +18,8 @@ from unstir.heap import give_back
 from unstir.spectral import StftConfig, istft, stft
 from unstir.types import Mixture, Separator, State, Stems, Waveform
 
-WINDOW_S = 20.0
-MAX_WINDOW_SAMPLES = 2_000_000  # above 100 kHz windows get shorter in time: memory stays bounded
+WINDOW_S = 40.0  # nets gain by hearing more at once (docs/neural.md), memory is bounded by it
+MAX_WINDOW_SAMPLES = 2_000_000  # above 50 kHz windows get shorter in time: memory stays bounded
 SURVEY_S = 60
 MAX_SURVEY_VALUES = (
     32_000_000  # 128 MB; only beyond eight channels at 48 kHz is less than 60 s kept
@@ -50,12 +50,12 @@ class Grid:
 
     @classmethod
     def for_rate(cls, sample_rate: int) -> "Grid":
-        """Return 20 s windows, a tenth of it overlap, or less time at very high rates.
+        """Return 40 s windows, a tenth of it overlap, or less time at high rates.
 
         Examples
         --------
         >>> Grid.for_rate(48000)
-        Grid(window=960000, overlap=96000)
+        Grid(window=1920000, overlap=192000)
         """
         window = min(round(WINDOW_S * sample_rate), MAX_WINDOW_SAMPLES)
         return cls(window, window // 10)

@@ -39,9 +39,17 @@ def look(waveform: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(("n_fft", "hop"), [(512, 128), (512, 256), (256, 32)])
 def test_the_transform_is_undone_at_any_length(n: int, n_fft: int, hop: int) -> None:
     x = torch.randn(2, 3, n, generator=torch.Generator().manual_seed(n))
-    back = istft(stft(x, n_fft, hop), n_fft, hop, n)
+    back = istft([stft(x, n_fft, hop)], n_fft, hop, n)
     assert back.shape == x.shape
     torch.testing.assert_close(back, x, atol=1e-5, rtol=0)
+
+
+def test_the_transform_may_come_in_parts() -> None:
+    cells = stft(torch.randn(3, 2, 5000, generator=torch.Generator().manual_seed(2)), 512, 128)
+    whole = istft([cells], 512, 128, 5000)
+    for size in (1, 7, 16):
+        parts = istft(cells.split(size, dim=-2), 512, 128, 5000)
+        torch.testing.assert_close(parts, whole, atol=1e-6, rtol=0)
 
 
 def test_the_transform_is_that_of_torch() -> None:

@@ -150,5 +150,5 @@ def test_a_refiner_learns_what_a_prior_knows() -> None:
     assert losses[-1] < losses[0] + 0.8 * (best - losses[0])
     corrections = net.eval()(given)
     made = base[0] + to_bins(corrections, bands)[0][:, None] * mixture
-    waves = istft(made, bands.n_fft, bands.hop_length, 40000)
+    waves = istft([made], bands.n_fft, bands.hop_length, 40000)
     torch.testing.assert_close(waves.sum(dim=0), sources[0].sum(dim=0), rtol=0, atol=1e-4)

@@ -80,7 +80,7 @@ def test_energies_say_what_a_correction_leaves() -> None:
         # Within wide bands, masks run in straight lines where the energies take them as level.
         assert float(predicted[j]) == pytest.approx(direct, rel=0.1)
     assert seen.shape == (5 + 3 + len(Bank().names), *sums.shape[1:])
-    wave = istft(cells, bands.n_fft, bands.hop_length, 30000)
+    wave = istft([cells], bands.n_fft, bands.hop_length, 30000)
     np.testing.assert_allclose(wave, mix.waveform, atol=1e-5)
 
 
