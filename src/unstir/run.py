@@ -129,6 +129,7 @@ class Run:
             "input": file_digest(path),
             "settings": {**dataclasses.asdict(settings), "picture": picture, "explain": explain},
             "method": config_of(separator),
+            "grid": dataclasses.asdict(Grid.for_rate(info.sample_rate)),
             "weights": weights_digest(method, settings.stems),
             "base_weights": "".join(weights_digest(base, settings.stems) for base in used[1:]),
         }

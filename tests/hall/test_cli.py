@@ -17,6 +17,7 @@ from tests.sounds import mixture_of, scene
 from unstir import __version__
 from unstir.cli import main
 from unstir.cli_separate import result_names
+from unstir.errors import JournalError
 
 RATE = 8000
 
@@ -306,6 +307,17 @@ def test_an_interrupted_run_with_other_settings_is_not_mixed_in(film: Path, tmp_
     half_done(film, tmp_path / "o")
     done = unstir("separate", film, "-o", tmp_path / "o", "--method", "mixture")
     assert done.returncode == 2 and "method" in done.stderr and "--fresh" in done.stderr
+
+
+def test_an_interrupted_run_in_windows_of_another_length_is_not_mixed_in(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unstir.separate import separate_file
+
+    half_done(film, tmp_path / "o")
+    monkeypatch.setattr("unstir.streaming.WINDOW_S", 20.0)
+    with pytest.raises(JournalError, match="unfinished run with another grid"):
+        separate_file(film, tmp_path / "o")
 
 
 def test_a_second_run_for_the_same_folder_is_refused_meanwhile(film: Path, tmp_path: Path) -> None:
