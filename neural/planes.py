@@ -93,7 +93,7 @@ def separate(
         del seen, given
         sources = [
             istft(
-                filtered(x, m) if follow and len(x) == 2 else _masked(x, m),
+                filtered(x, m) if follow and len(x) == 2 else masked(x, m),
                 bands.n_fft,
                 bands.hop_length,
                 mixture.shape[-1],
@@ -103,7 +103,7 @@ def separate(
     return torch.stack(sources)
 
 
-def _masked(cells: Tensor, shares: Tensor) -> Iterator[Tensor]:
+def masked(cells: Tensor, shares: Tensor) -> Iterator[Tensor]:
     """Yield a mixture's cells (C, T, F) times shares (S, T, F), some frames at a time."""
     for x, m in zip(
         torch.split(cells, AT_ONCE, dim=1), torch.split(shares, AT_ONCE, dim=1), strict=True
@@ -253,15 +253,15 @@ def istft(parts: Iterable[Tensor], n_fft: int, hop_length: int, n_samples: int) 
         frames = torch.fft.irfft(cells, n_fft) * window  # (..., T, n_fft)
         if slots is None:
             slots = frames.new_zeros(*frames.shape[:-2], n_slots, hop_length)
-            norm = frames.new_zeros(n_slots, hop_length)
-            squares = (window * window).reshape(overlap, hop_length)
         n_frames = frames.shape[-2]
         hops = frames.unflatten(-1, (overlap, hop_length))  # (..., T, overlap, hop)
         for k in range(overlap):
             slots[..., first + k : first + k + n_frames, :] += hops[..., k, :]
-            norm[first + k : first + k + n_frames] += squares[k]
         first += n_frames
     assert slots is not None, "no frames came"
+    norm = slots.new_zeros(n_slots, hop_length)
+    for k, squares in enumerate(window.square().reshape(overlap, hop_length)):
+        norm[k : k + first] += squares
     begin = n_fft // 2
     flat = slots.flatten(-2)[..., begin : begin + n_samples]
     found: Tensor = flat / norm.flatten()[begin : begin + n_samples]

@@ -18,7 +18,7 @@ from unstir.heap import give_back
 from unstir.hybrid import fast_bank
 from unstir.hybrid.bank import Bank
 from unstir.neural.device import choose_precision, finite, inference, resolve
-from unstir.neural.planes import Bands, istft, planes, stft, to_bands, to_bins
+from unstir.neural.planes import Bands, istft, masked, planes, stft, to_bands, to_bins
 from unstir.neural.refiner import Refiner, RefinerConfig, Seen, shares_of
 from unstir.neural.separator import gain_to_level_db, open_model, placed
 from unstir.neural.trust import Trust, TrustConfig
@@ -127,10 +127,8 @@ def changes(view: View, corrections: Tensor, config: AnyConfig, n_samples: int) 
         One per stem, at the level of the view.
     """
     bands = config.bands
-    return [
-        istft([part * view.mixture], bands.n_fft, bands.hop_length, n_samples).cpu().numpy()
-        for part in to_bins(corrections, bands)
-    ]
+    parts = masked(view.mixture, to_bins(corrections, bands))
+    return list(istft(parts, bands.n_fft, bands.hop_length, n_samples).cpu().numpy())
 
 
 @dataclass(frozen=True)
