@@ -142,7 +142,11 @@ class Bank:
         dict of str to Evidence
             By prior, in the order of `names`.
         """
-        voice = separated[self.stems[0]] if separated else None
+        voice = (
+            separated[self.stems[0]]
+            if separated and {"harmonic", "activity"} & self.tells.keys()
+            else None
+        )
         # The slowest first, so that the others fill the gaps.
         asked: dict[str, Callable[[], Evidence]] = {
             "harmonic": lambda: self._harmonic(spectrum, voice or spectrum)

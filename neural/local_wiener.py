@@ -89,20 +89,24 @@ def filtered(cells: Tensor, masks: Tensor) -> Iterator[Tensor]:
 
 def _places(cells: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the entries of the covariances, trace 2, each of shape (stems, blocks, bins)."""
+    parts = zip(torch.split(cells, AT_ONCE, dim=1), torch.split(masks, AT_ONCE, dim=1), strict=True)
+    sums = torch.cat([_blocks(x, m) for x, m in parts], dim=2)  # (J, 4, N, F)
+    around = torch.stack([_mean_around(one) for one in sums], dim=1)  # (4, J, N, F)
+    around *= (1 - EVERYWHERE) * 2 / (around[0] + around[1]).clamp(min=TINY)
+    r00, r11, real, imag = around
+    return r00 + EVERYWHERE, r11 + EVERYWHERE, torch.complex(real, imag)
+
+
+def _blocks(cells: Tensor, masks: Tensor) -> Tensor:
+    """Return entries of the covariances of blocks of frames, shape (stems, 4, blocks, bins)."""
     missing = (0, 0, 0, -cells.shape[1] % FRAMES)
     cells, masks = functional.pad(cells, missing), functional.pad(masks, missing)
     left, right = cells.real.square() + cells.imag.square()
     scale = 1 / (left + right).clamp(min=TINY)
     cross = cells[0] * cells[1].conj() * scale
-    mix = (left * scale, right * scale, cross.real, cross.imag)
-    found = []
-    for mask in masks:
-        weight = mask.square()
-        sums = [(weight * e).reshape(-1, FRAMES, e.shape[-1]).sum(dim=1) for e in mix]
-        around = _mean_around(torch.stack(sums))  # (4, N, F)
-        found.append((1 - EVERYWHERE) * 2 * around / (around[0] + around[1]).clamp(min=TINY))
-    r00, r11, real, imag = torch.stack(found, dim=1)  # (4, J, N, F)
-    return r00 + EVERYWHERE, r11 + EVERYWHERE, torch.complex(real, imag)
+    mix = torch.stack([left * scale, right * scale, cross.real, cross.imag])  # (4, T, F)
+    weighted = (mask.square() * mix for mask in masks)
+    return torch.stack([w.unflatten(1, (-1, FRAMES)).sum(dim=2) for w in weighted])
 
 
 def _mean_around(planes: Tensor) -> Tensor:

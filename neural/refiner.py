@@ -23,6 +23,7 @@ References
 .. [2] J. Hu, L. Shen, G. Sun, "Squeeze-and-excitation networks", CVPR 2018.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -186,15 +187,16 @@ class Refiner(nn.Module):
         return logits[:, :, :n_frames].float()
 
 
-def shares_of(base: Tensor, mixture: Tensor, bands: Bands) -> Tensor:
+def shares_of(base: Iterable[Tensor], mixture: Tensor, bands: Bands) -> Tensor:
     """Return how a base shares the mix out, band by band.
 
     Parameters
     ----------
-    base : Tensor
-        Spectrograms of its stems, complex64, shape (batch, sources, channels, frames, bins).
+    base : iterable of Tensor
+        Spectrograms of its stems, each complex64 of shape (batch, channels, frames, bins). They
+        are taken one by one, and need not all be there at once.
     mixture : Tensor
-        That of the mix, complex64, shape (batch, channels, frames, bins).
+        That of the mix, of the same shape.
     bands : Bands
         The grid.
 
@@ -206,11 +208,11 @@ def shares_of(base: Tensor, mixture: Tensor, bands: Bands) -> Tensor:
         give themselves.
     """
     power = mixture.real.square() + mixture.imag.square()
-    # One by one: the products of all stems at once are larger than all else that is in memory.
-    products = (stem.real * mixture.real + stem.imag * mixture.imag for stem in base.unbind(1))
-    cross = torch.stack([to_bands(p.sum(dim=1), bands) for p in products], dim=1)  # (B, J, T, K)
     total = to_bands(power.sum(dim=1), bands)[:, None]
-    even = 1 / base.shape[1]
+    del power
+    products = (stem.real * mixture.real + stem.imag * mixture.imag for stem in base)
+    cross = torch.stack([to_bands(p.sum(dim=1), bands) for p in products], dim=1)  # (B, J, T, K)
+    even = 1 / cross.shape[1]
     shares = torch.where(total > EPS * EPS, cross / total.clamp(min=EPS * EPS), even)
     return shares.clamp(0, 1)
 

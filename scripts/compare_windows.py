@@ -3,7 +3,7 @@
 
     python scripts/compare_windows.py --pack PACK --out benchmarks/windows.json
 
-Scenes of a minute whose recordings choose between weights, as our recipe draws them and staged,
+Scenes of two minutes whose recordings choose between weights, as our recipe draws them and staged,
 are taken apart as a file is: in windows joined by cross-fades, a tenth of each. Told is the gain in
 SI-SDR, and its difference to that of the first length with a 95 % interval over plans.
 """
@@ -28,7 +28,7 @@ from unstir.registry import make
 from unstir.streaming import Grid, separate_stream
 from unstir.types import Mixture, Stems
 
-SCENE_S = 60.0
+SCENE_S = 120.0
 
 
 def main() -> None:
@@ -36,7 +36,9 @@ def main() -> None:
     parser.add_argument("--pack", type=Path, required=True)
     parser.add_argument("--method", default="compact-film")
     parser.add_argument("--scenes", type=int, default=12, help="plans; each counts twice")
-    parser.add_argument("--windows", type=float, nargs="+", default=[20, 40, 60], help="seconds")
+    parser.add_argument(
+        "--windows", type=float, nargs="+", default=[20, 40, 60, 80], help="seconds"
+    )
     parser.add_argument("--out", type=Path, help="JSON")
     options = parser.parse_args()
     console = Console(stderr=True)

@@ -151,8 +151,10 @@ def memory(
             }
             speed = f"{runs[-1]['real_time_factor']:.1f}"
             shown.add_row(name, *(f"{peak:.0f}" for peak in peaks), f"{slope:+.3f}", speed)
+            keep(
+                out, "memory", rows
+            )  # method by method: all of them take the better part of an hour
     Console(highlight=False).print(shown)
-    keep(out, "memory", rows)
 
 
 def _long_file(folder: Path, minutes: float) -> Path:

@@ -5,7 +5,7 @@ looks at all of it and corrects the base's stems. Everything happens at the refi
 the level of its training, both undone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from unstir.neural.separator import gain_to_level_db, open_model, placed
 from unstir.neural.trust import Trust, TrustConfig
 from unstir.registry import Method, find, make, methods, set_name
 from unstir.settings import DEFAULT_BASES
-from unstir.spectral import analyze, consistent
+from unstir.spectral import Spectrum, analyze, consistent
 from unstir.streaming import AtRate
 from unstir.types import (
     Mixture,
@@ -51,15 +51,32 @@ class View:
     ----------
     mixture : Tensor
         Spectrogram of the mix, complex64, shape (channels, frames, bins).
-    base : Tensor
-        Those of the base's stems, complex64, shape (sources, channels, frames, bins).
     seen : Seen
         Planes, each of shape (planes, frames, bands).
     """
 
     mixture: Tensor
-    base: Tensor
     seen: Seen
+
+
+@dataclass(frozen=True)
+class _Transformed(Mapping[str, Spectrum]):
+    """Spectrograms of stems, made whenever one is asked for: together they take too much memory."""
+
+    spectrum: Spectrum  # of the mix
+    stems: Stems
+    of: Callable[[str], Tensor]
+
+    def __getitem__(self, name: str) -> Spectrum:
+        mix = replace(self.spectrum.mix, waveform=self.stems[name])
+        cells = self.of(name).transpose(1, 2).cpu().numpy()
+        return replace(self.spectrum, mix=mix, cells=cells)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stems)
+
+    def __len__(self) -> int:
+        return len(self.stems)
 
 
 def look(
@@ -84,27 +101,24 @@ def look(
     """
     spectrum = analyze(mix)
     cells = torch.from_numpy(spectrum.cells.transpose(0, 2, 1)).to(device)  # (C, T, F)
-    waves = torch.from_numpy(np.stack([base[name] for name in bank.stems])).to(device)
-    parts = stft(waves, bands.n_fft, bands.hop_length)  # (J, C, T, F)
-    separated = {
-        name: replace(spectrum, mix=replace(mix, waveform=base[name]), cells=part.numpy())
-        for name, part in zip(bank.stems, parts.transpose(2, 3).cpu(), strict=True)
-    }
+
+    def transformed(name: str) -> Tensor:
+        wave = torch.from_numpy(base[name]).to(device)
+        return stft(wave, bands.n_fft, bands.hop_length)  # (C, T, F)
+
+    separated = _Transformed(spectrum, base, transformed)
     if device.type == "cpu":
         found = torch.from_numpy(bank.planes(bank.evidence(spectrum, state, separated)))
     else:
         found = fast_bank.planes(bank, spectrum, state, separated, device)
-    del waves, separated
     power = (cells.real.square() + cells.imag.square()).sum(dim=0) + 1e-12  # (T, F)
     # Where a band is many bins wide, the loud ones say what the prior thinks of the band.
     # One by one: all planes at once would be as large as everything else together.
     weighed = torch.stack([to_bands(plane * power, bands) for plane in found])  # (P, T, K)
-    seen = Seen(
-        planes(cells[None], bands)[0],
-        shares_of(parts[None], cells[None], bands)[0],
-        weighed / to_bands(power, bands),
-    )
-    return View(cells, parts, seen)
+    weighed /= to_bands(power, bands)
+    del found, power
+    shares = shares_of((transformed(name)[None] for name in bank.stems), cells[None], bands)[0]
+    return View(cells, Seen(planes(cells[None], bands)[0], shares, weighed))
 
 
 def changes(view: View, corrections: Tensor, config: AnyConfig, n_samples: int) -> list[Waveform]:

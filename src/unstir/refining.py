@@ -198,9 +198,15 @@ def observed(
         found = change(found)
     with torch.inference_mode():
         view = look(mix, found, bank, bank.survey([mix]), bands, torch.device("cpu"))
-        wanted = torch.from_numpy(np.stack([truth[name] for name in names]))
-        true = stft(wanted, bands.n_fft, bands.hop_length)
-        lacking = true - view.base  # (J, C, T, F)
+        true, given = (
+            stft(
+                torch.from_numpy(np.stack([s[name] for name in names])),
+                bands.n_fft,
+                bands.hop_length,
+            )
+            for s in (truth, found)
+        )
+        lacking = true - given  # (J, C, T, F)
         x = view.mixture
         cross = (lacking.real * x.real + lacking.imag * x.imag).sum(dim=1)  # (J, T, F)
         power = (x.real.square() + x.imag.square()).sum(dim=0)[None]

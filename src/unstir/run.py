@@ -236,6 +236,7 @@ class Run:
                     journal = advance(journal, chunk[names[0]])
                     workspace.save(journal)
                     listener(Progress("separating", journal.samples_done, journal.n_samples))
+                    del chunk  # else it lies beside the next window while that is separated
         separated = time.monotonic()
         workspace.result.mkdir(exist_ok=True)
         repairs: list[str] = []

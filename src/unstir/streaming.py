@@ -18,8 +18,8 @@ from unstir.heap import give_back
 from unstir.spectral import StftConfig, istft, stft
 from unstir.types import Mixture, Separator, State, Stems, Waveform
 
-WINDOW_S = 40.0  # nets gain by hearing more at once (docs/neural.md), memory is bounded by it
-MAX_WINDOW_SAMPLES = 2_000_000  # above 50 kHz windows get shorter in time: memory stays bounded
+WINDOW_S = 60.0  # nets gain by hearing more at once (docs/neural.md), memory is bounded by it
+MAX_WINDOW_SAMPLES = 3_000_000  # above 50 kHz windows get shorter in time: memory stays bounded
 SURVEY_S = 60
 MAX_SURVEY_VALUES = (
     32_000_000  # 128 MB; only beyond eight channels at 48 kHz is less than 60 s kept
@@ -50,12 +50,12 @@ class Grid:
 
     @classmethod
     def for_rate(cls, sample_rate: int) -> "Grid":
-        """Return 40 s windows, a tenth of it overlap, or less time at high rates.
+        """Return 60 s windows, a tenth of it overlap, or less time at high rates.
 
         Examples
         --------
         >>> Grid.for_rate(48000)
-        Grid(window=1920000, overlap=192000)
+        Grid(window=2880000, overlap=288000)
         """
         window = min(round(WINDOW_S * sample_rate), MAX_WINDOW_SAMPLES)
         return cls(window, window // 10)
@@ -118,17 +118,16 @@ def separate_stream(
         body = piece.shape[1] if last else grid.hop
         ready = {}
         for name, value in stems.items():
-            head = value[:, :body]
+            ready[name] = value[:, :body].copy()
             if held is not None:
-                head = head.copy()
-                head[:, : grid.overlap] *= rise
-                head[:, : grid.overlap] += held[name] * (1 - rise)
-            ready[name] = head
-        held = (
-            None if last else {name: value[:, grid.hop :].copy() for name, value in stems.items()}
-        )
+                ready[name][:, : grid.overlap] *= rise
+                ready[name][:, : grid.overlap] += held[name] * (1 - rise)
+        held = {name: value[:, grid.hop :].copy() for name, value in stems.items()}
+        # What is named here would lie beside the next window while that is separated.
+        del piece, mix, stems, value
         if window >= first_window:
             yield ready
+        del ready
         window += 1
 
 
@@ -281,19 +280,21 @@ class AtRate:
         frequencies_hz = config.frequencies_hz(mix.sample_rate)
         top_hz = min(self.sample_rate, mix.sample_rate) / 2
         octave = (frequencies_hz >= top_hz / 2) & (frequencies_hz <= top_hz)
-        level = {
-            name: np.abs(stft(value, config)[:, octave]).mean(axis=1, keepdims=True) + 1e-12
-            for name, value in stems.items()
-        }
-        total = sum(level.values(), start=np.zeros_like(next(iter(level.values()))))
-        cells = stft(missing, config)
-        *names, last = stems
-        rest = missing
-        for name in names:
-            part = istft(cells * (level[name] / total), config, mix.n_samples)
-            stems[name] = stems[name] + part
-            rest = rest - part
-        stems[last] = stems[last] + rest
+        # One channel at a time: transforms are several times as large as what they are of.
+        for channel in range(mix.n_channels):
+            waves = [value[channel : channel + 1] for value in stems.values()]
+            levels = [
+                np.abs(stft(wave, config)[:, octave]).mean(axis=1, keepdims=True) + 1e-12
+                for wave in waves
+            ]
+            rest = missing[channel : channel + 1]
+            cells = stft(rest, config)
+            total = sum(levels, start=np.zeros_like(levels[0]))
+            for wave, level in zip(waves[:-1], levels, strict=False):
+                part = istft(cells * (level / total), config, mix.n_samples)
+                wave += part
+                rest -= part
+            waves[-1] += rest
         return stems
 
     def lowered(self, mix: Mixture) -> Mixture:

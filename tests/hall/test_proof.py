@@ -20,6 +20,7 @@ from unstir.hybrid.bank import TELLS
 from unstir.neural.folders import write_scene
 from unstir.proof_tables import BASE, BLIND, TRAINED_ON
 from unstir.registry import make
+from unstir.streaming import WINDOW_S
 from unstir.types import FILM, Mixture
 
 RATE = 44100
@@ -111,12 +112,13 @@ def test_a_refiner_that_learned_nothing_is_its_base_whatever_priors_say(tmp_path
 
 
 def test_long_mixes_of_another_rate_come_in_windows(tmp_path: Path) -> None:
-    long = known(0, 85.0, 8000)
+    duration_s = 2.1 * WINDOW_S
+    long = known(0, duration_s, 8000)
     found = list(pieces([long], contest(tmp_path, learned=False)))
     assert [one.name for one in found] == [f"mix 0, {k} of 3" for k in (1, 2, 3)]
     assert {one.sample_rate for one in found} == {RATE}
     total = np.concatenate([one.stems["music"] for one in found], axis=1)
-    assert total.shape == (2, 85 * RATE)
+    assert total.shape == (2, round(duration_s * RATE))
 
 
 def test_a_silent_mix_is_left_out(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import weakref
 from collections.abc import Iterable
 
 import numpy as np
@@ -50,6 +51,31 @@ def run(separator: object, blocks: list[np.ndarray], **kwargs: int) -> list[Stem
 
 def joined(parts: list[Stems], name: str) -> np.ndarray:
     return np.concatenate([part[name] for part in parts], axis=1)
+
+
+class Letting(Halves):
+    """Counts what of the windows before is still there when the next one comes."""
+
+    def __init__(self) -> None:
+        self.given: list[weakref.ref[np.ndarray]] = []
+        self.still_there: list[int] = []
+
+    def separate(self, mix: Mixture, /, state: State | None = None) -> Stems:
+        self.still_there.append(sum(ref() is not None for ref in self.given))
+        stems = super().separate(mix, state)
+        self.given += [weakref.ref(stem) for stem in stems.values()]
+        return stems
+
+
+def test_of_a_window_only_its_tail_is_kept_while_the_next_one_is_separated() -> None:
+    separator = Letting()
+    chunks = separate_stream(
+        separator, [np.ones((2, 300), np.float32)], sample_rate=8000, grid=GRID
+    )
+    for chunk in chunks:
+        separator.given += [weakref.ref(stem) for stem in chunk.values()]
+        del chunk
+    assert separator.still_there == [0] * GRID.n_windows(300)
 
 
 @given(

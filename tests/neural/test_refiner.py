@@ -84,14 +84,14 @@ def test_masks_are_their_own_shares() -> None:
     steps = torch.repeat_interleave(
         masks, torch.from_numpy(band_edges(2048, 256, 160)).diff(), dim=3
     )
-    found = shares_of(steps[:, :, None] * mixture[:, None], mixture, bands)
+    found = shares_of((steps[:, :, None] * mixture[:, None]).unbind(1), mixture, bands)
     torch.testing.assert_close(found, masks, rtol=0, atol=1e-4)
 
 
 def test_silence_is_shared_evenly() -> None:
     _, parts, bands = cells()
     silent = torch.zeros_like(parts)
-    found = shares_of(silent, silent.sum(dim=1), bands)
+    found = shares_of(silent.unbind(1), silent.sum(dim=1), bands)
     torch.testing.assert_close(found, torch.full_like(found, 1 / 3))
 
 
@@ -134,8 +134,8 @@ def test_a_refiner_learns_what_a_prior_knows() -> None:
         torch.view_as_real(lacking).square().sum(dim=(2, 3, 4, 5)),
         torch.view_as_real(truth).square().sum(dim=(2, 3, 4, 5)),
     )
-    ideal = shares_of(truth, mixture, bands)
-    given = Seen(planes(mixture, bands), shares_of(base, mixture, bands), ideal)
+    ideal = shares_of(truth.unbind(1), mixture, bands)
+    given = Seen(planes(mixture, bands), shares_of(base.unbind(1), mixture, bands), ideal)
     net = Refiner(RefinerConfig(n_priors=3, channels=(8, 8), dilations=(1,)))
     optimizer = torch.optim.AdamW(net.parameters(), 1e-2)
     losses = []
