@@ -111,6 +111,20 @@ def train_captions(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_filled((one.name, *one.names), (*_PLAIN, *_WORDY))))
 
 
+def is_plainly(query: str, name: str) -> bool:
+    """Return whether a query is a class's name, or another name of it, and nothing more.
+
+    Examples
+    --------
+    >>> is_plainly("the dialogue", "speech"), is_plainly("a man talking", "speech")
+    (True, False)
+    """
+    one = classes()[name]
+    return query.casefold() in (
+        plain.casefold() for plain in _filled((one.name, *one.names), _PLAIN)
+    )
+
+
 def other_captions(name: str) -> tuple[str, ...]:
     """Return paraphrases of a class that training never sees.
 

@@ -6,12 +6,14 @@ from pathlib import Path
 from unstir.audio import probe
 from unstir.finding import Found, Span, listen_for
 from unstir.journal import Workspace
+from unstir.neural.captions import is_plainly
+from unstir.neural.query import FILM_QUERIES
 from unstir.queries import shorten, stem_names
 from unstir.registry import find
 from unstir.run import Run
 from unstir.run_notes import method_options
 from unstir.separate import Result, older_result, separate_file
-from unstir.settings import Listener, Note, Settings
+from unstir.settings import Listener, Note, Settings, question_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,15 @@ def extract(
         If nothing was asked for; and as `unstir.separate.separate_file`, like the others.
     """
     method_options(find(settings.method), settings, explain=False)  # refuses before it listens
+    question = question_of(settings)
+    for query in question.queries if question else ():
+        if any(is_plainly(query, stem) for stem in FILM_QUERIES):
+            listener(
+                Note(
+                    f"{shorten(query)!r} is one of the three stems of a film; "
+                    "'unstir separate' tells those apart better"
+                )
+            )
     path = Path(path)
     name = name or result_name(path, settings)
     older = _result_there(

@@ -51,6 +51,22 @@ def test_target_and_residual_add_up_to_the_file(street: Path, tmp_path: Path) ->
     assert [one["query"] for one in done.result.report["heard"]] == ["a dog barking"]
 
 
+@pytest.mark.parametrize(
+    ("query", "says"), [("the dialogue", True), ("Music; a dog", True), ("a dog; a flute", False)]
+)
+def test_who_asks_for_a_film_stem_is_told_what_does_that_better(
+    query: str, says: bool, street: Path, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    extract(
+        street,
+        tmp_path / "out",
+        Settings(query=query),
+        listener=lambda event: told.append(event.text) if isinstance(event, Note) else None,
+    )
+    assert any("'unstir separate'" in text for text in told) == says
+
+
 @pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (22050, 2), (48000, 6)])
 def test_any_rate_and_layout_adds_up(rate: int, channels: int, tmp_path: Path) -> None:
     path = tmp_path / "in.wav"
