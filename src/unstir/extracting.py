@@ -81,8 +81,8 @@ def extract(
         if any(is_plainly(query, stem) for stem in FILM_QUERIES):
             listener(
                 Note(
-                    f"{shorten(query)!r} is one of the three stems of a film; "
-                    "'unstir separate' tells those apart better"
+                    f"{shorten(query)!r} is a stem of films, and 'unstir separate' tells those "
+                    "apart better"
                 )
             )
     path = Path(path)

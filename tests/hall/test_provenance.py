@@ -15,6 +15,7 @@ from unstir.joined import Hybrid
 from unstir.provenance import Provenance, explain, explain_all
 from unstir.provenance_picture import COLORS, N_ROWS, draw_provenance, legend, painted
 from unstir.registry import make
+from unstir.streaming import MAX_WINDOW_SAMPLES
 from unstir.types import FILM, Mixture
 
 RATE = 22050
@@ -68,13 +69,14 @@ def test_groups_of_channels_add_up_and_the_lfe_is_left_out(tmp_path: Path) -> No
 
 def test_windows_join_without_a_frame_too_many(tmp_path: Path) -> None:
     rate = 384000  # whose windows are shortest in time
-    noise = np.random.default_rng(0).standard_normal((1, 2_100_000)).astype(np.float32)
+    n_samples = MAX_WINDOW_SAMPLES + 100_000
+    noise = np.random.default_rng(0).standard_normal((1, n_samples)).astype(np.float32)
     hybrid = Hybrid(FILM, saved(tmp_path), "bands")
     done: list[int] = []
     routed = Routed(hybrid, groups(1))
     found = explain_all(routed, Mixture(0.1 * noise, rate), progress=done.append)
-    assert done == [2_000_000, 2_100_000]
-    assert abs(found.power.shape[0] - (2_100_000 / rate * 44100 / 512 + 1)) <= 1
+    assert done == [MAX_WINDOW_SAMPLES, n_samples]
+    assert abs(found.power.shape[0] - (n_samples / rate * 44100 / 512 + 1)) <= 1
     assert found.moved.shape[2] == found.power.shape[0]
 
 
