@@ -79,12 +79,8 @@ def extract(
     question = question_of(settings)
     for query in question.queries if question else ():
         if any(is_plainly(query, stem) for stem in FILM_QUERIES):
-            listener(
-                Note(
-                    f"{shorten(query)!r} is a stem of films, and 'unstir separate' tells those "
-                    "apart better"
-                )
-            )
+            told = f"{shorten(query)!r} is a stem of films; 'unstir separate' is better at those"
+            listener(Note(told))
     path = Path(path)
     name = name or result_name(path, settings)
     older = _result_there(
