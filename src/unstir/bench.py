@@ -151,9 +151,8 @@ def memory(
             }
             speed = f"{runs[-1]['real_time_factor']:.1f}"
             shown.add_row(name, *(f"{peak:.0f}" for peak in peaks), f"{slope:+.3f}", speed)
-            keep(
-                out, "memory", rows
-            )  # method by method: all of them take the better part of an hour
+            # Method by method: all of them take the better part of an hour.
+            keep(out, "memory", rows)
     Console(highlight=False).print(shown)
 
 
