@@ -94,7 +94,7 @@ def alike(stems: Mapping[str, Spectrum]) -> Evidence:
 def _nearest(levels: Levels, apart: int) -> NDArray[np.intp]:
     """Return the frames most alike to each, shape (frames, at most 7), an odd number of them.
 
-    Of those fewer than so many frames apart, the frame itself alone.
+    Of those fewer than so many frames apart, the frame itself alone, unless there are no others.
     """
     rows = unit(np.sqrt(levels))  # else the loud low end alone decides what is alike
     times = np.arange(len(rows))
@@ -103,8 +103,9 @@ def _nearest(levels: Levels, apart: int) -> NDArray[np.intp]:
     for first in range(0, len(rows), AT_ONCE):  # some at a time, to keep memory low
         part = slice(first, first + AT_ONCE)
         likeness = rows[part] @ rows.T
-        distance = np.abs(times[part, None] - times)
-        # What overlaps is alike and tells nothing new.
-        likeness[(distance > 0) & (distance < apart)] = -1
+        later = times - times[part, None]
+        # What overlaps is alike and tells nothing new. In order, so that none are tied.
+        overlaps = (later != 0) & (np.abs(later) < apart)
+        likeness[overlaps] = -1 - np.abs(later[overlaps] - np.float32(0.25))
         found[part] = np.argpartition(likeness, -n, axis=1)[:, -n:]
     return found

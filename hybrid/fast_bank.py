@@ -1,7 +1,8 @@
 """The bank of priors with everything that has a tensor path on a device.
 
-Center, panning, HPSS and NMF stay on the device; pitch, repetition and what is said of whole
-frames are found on the host meanwhile, since a GPU works through what it was given by itself.
+Center, panning, HPSS, NMF and what stems have in common with themselves stay on the device; pitch,
+repetition and what is said of whole frames are found on the host meanwhile, since a GPU works
+through what it was given by itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from unstir.hybrid import fast, fast_spatial
+from unstir.hybrid import fast, fast_backfit, fast_spatial
 from unstir.hybrid.bank import Bank
 from unstir.hybrid.fast import TorchEvidence, TorchSpectrum
 from unstir.hybrid.hpss import Hpss
@@ -27,6 +28,7 @@ def planes(
     state: State,
     separated: Mapping[str, Spectrum] | None,
     device: torch.device,
+    cells: Callable[[str], Tensor] | None = None,
 ) -> Tensor:
     """Return the planes of `Bank.planes`, to 1e-4, on a device.
 
@@ -42,6 +44,9 @@ def planes(
         As `Bank.evidence` takes it.
     device : torch.device
         Where to compute what can be computed there, and where the planes shall be.
+    cells : callable, optional
+        Gives a stem's transform where it is on the device anyway, as `fast_backfit.alike` takes
+        it; else ``separated`` is taken there.
 
     Returns
     -------
@@ -69,6 +74,12 @@ def planes(
         "nmf": partial(fast.nmf, seen, Nmf(stems, bank.seed)),
     }
     found = {name: here[name](part_of(state, name)) for name in here if name in bank.tells}
+    if separated and "alike" in bank.tells:
+
+        def moved(name: str) -> Tensor:
+            return torch.from_numpy(separated[name].cells).transpose(1, 2).to(device)
+
+        found["alike"] = fast_backfit.alike(spectrum, stems, cells or moved)
     rest = bank.evidence(spectrum, state, separated, without=found)
     result = torch.zeros(len(bank.names), spectrum.n_frames, spectrum.config.n_bins)
     if rest:

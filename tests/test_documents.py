@@ -37,7 +37,7 @@ def test_the_examples_of_the_help_are_commands() -> None:
 
     lines = [line.strip() for line in SEPARATE_EXAMPLES.splitlines()]
     examples = [line for line in lines if line.startswith("unstir separate")]
-    assert len(examples) == 7
+    assert len(examples) == 8
     lines = [*EXTRACT_EXAMPLES.splitlines(), *FIND_EXAMPLES.splitlines()]
     asking = [line.strip() for line in lines if line.startswith("  unstir")]
     assert len(asking) == 8

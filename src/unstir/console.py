@@ -57,7 +57,10 @@ class Reporter:
 
                 def show(event: Event | Note) -> None:
                     if isinstance(event, Note):
-                        self.console.print(f"[yellow]note:[/] {escape(event.text)}")
+                        self.console.print(
+                            f"[yellow]note:[/] {escape(event.text)}",
+                            soft_wrap=not self.console.is_terminal,
+                        )
                         return
                     total = event.total or None
                     if event.stage not in tasks:

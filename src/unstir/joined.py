@@ -1,8 +1,9 @@
 """The hybrid: priors and any separator joined by the refiner.
 
 A base takes the mix apart; the bank of priors looks at the mix and at the base's voice; the refiner
-looks at all of it and corrects the base's stems. Everything happens at the refiner's rate and at
-the level of its training, both undone.
+looks at all of it and corrects the base's stems. The base separates the sound as it comes. The
+refiner sees it at its own rate and at the level of its training, and what it changes is added at
+the sound's own.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +26,7 @@ from unstir.neural.trust import Trust, TrustConfig
 from unstir.registry import Method, find, make, methods, set_name
 from unstir.settings import DEFAULT_BASES
 from unstir.spectral import Spectrum, analyze, consistent
-from unstir.streaming import AtRate
+from unstir.streaming import at_rate, resample, samples_at
 from unstir.types import (
     Mixture,
     Separator,
@@ -110,7 +111,7 @@ def look(
     if device.type == "cpu":
         found = torch.from_numpy(bank.planes(bank.evidence(spectrum, state, separated)))
     else:
-        found = fast_bank.planes(bank, spectrum, state, separated, device)
+        found = fast_bank.planes(bank, spectrum, state, separated, device, transformed)
     power = (cells.real.square() + cells.imag.square()).sum(dim=0) + 1e-12  # (T, F)
     # Where a band is many bins wide, the loud ones say what the prior thinks of the band.
     # One by one: all planes at once would be as large as everything else together.
@@ -195,6 +196,8 @@ class Hybrid:
         object.__setattr__(self, "base", self.base or BASES[set_name(self.stems)])
         why = unfit(find(self.base), set_name(self.stems))
         if why:
+            if find(self.base).needs == "weights":
+                self._base()  # says how to get them
             names = (name for name, m in methods().items() if not unfit(m, set_name(self.stems)))
             raise SettingsError(
                 f"base={self.base!r} came, which {why}; choose from {', '.join(names)}"
@@ -208,8 +211,15 @@ class Hybrid:
         SettingsError
             If the refiner's model or the base's cannot be loaded: before anything is written.
         """
-        inner = _Inner(self, self._opened())
-        return dict(AtRate(inner, inner.refiner.config.sample_rate).survey(blocks) or {})
+        refiner = self._opened()
+        kept = list(blocks)
+        there = [at_rate(block, refiner.config.sample_rate) for block in kept]
+        gain_db = gain_to_level_db(there)
+        learned = {
+            "base": self._base().survey(kept),
+            "bank": self._bank(refiner).survey([_louder(block, gain_db) for block in there]),
+        }
+        return {"gain_db": np.asarray(gain_db, np.float64), **(nested(learned) or {})}
 
     def separate(self, mix: Mixture, /, state: State | None = None) -> Stems:
         """Return one waveform per stem, each of the mix's shape; they add up to the mix.
@@ -221,9 +231,25 @@ class Hybrid:
         """
         if not mix.waveform.any():
             return {name: np.zeros_like(mix.waveform) for name in self.stems}
-        inner = _Inner(self, self._opened())
+        refiner = self._opened()
         learned = self.survey([mix]) if state is None else state
-        return AtRate(inner, inner.refiner.config.sample_rate).separate(mix, learned)
+        stems, view = self._look(mix, learned, refiner)
+        give_back()
+        device = torch.device(self.device)
+        with placed(self.model, mix), inference(device, self.precision):
+            seen = Seen(*(plane[None] for plane in view.seen))
+            corrections = finite(refiner(seen, 2.0**-self.leakage)[0])
+        rate = refiner.config.sample_rate
+        n_samples = samples_at(mix, rate)
+        with placed(self.model, mix), inference(device, "fp32"):
+            give_back()
+            found = changes(view, corrections, refiner.config, n_samples)
+        del view
+        gain_db = float(learned["gain_db"])
+        for name, change in zip(self.stems, found, strict=True):
+            there = resample(change, rate, mix.sample_rate, mix.n_samples)
+            stems[name] = stems[name] + _gained(there, -gain_db)
+        return consistent(mix, stems)
 
     def examine(self, mix: Mixture, state: State | None = None) -> tuple[View, AnyRefiner]:
         """Return the mix as the refiner sees it, and the refiner.
@@ -235,10 +261,37 @@ class Hybrid:
         state : mapping, optional
             What `survey` learned; without it, what is learned of a recording is learned of the mix.
         """
-        inner = _Inner(self, self._opened())
+        refiner = self._opened()
         state = self.survey([mix]) if state is None else state
-        there = AtRate(inner, inner.refiner.config.sample_rate).lowered(mix)
-        return inner.look(there, state)[1], inner.refiner
+        return self._look(mix, state, refiner)[1], refiner
+
+    def _look(self, mix: Mixture, state: State, refiner: AnyRefiner) -> tuple[Stems, View]:
+        """Return the base's stems at the mix's own rate and level, and what the refiner sees."""
+        device, rate = torch.device(self.device), refiner.config.sample_rate
+        gain_db = float(state["gain_db"])
+        base = dict(self._base().separate(mix, part_of(state, "base")))
+        give_back()  # base, priors and filter each need much, but not at once
+
+        def seen(waveform: Waveform) -> Mixture:
+            return _louder(at_rate(replace(mix, waveform=waveform), rate), gain_db)
+
+        stems = {name: seen(stem).waveform for name, stem in base.items()}
+        learned = part_of(state, "bank") or {}
+        with placed(self.model, mix), inference(device, "fp32"):
+            bank, bands = self._bank(refiner), refiner.config.bands
+            return base, look(seen(mix.waveform), stems, bank, learned, bands, device)
+
+    def _base(self) -> Separator:
+        stems = set_name(self.stems)
+        device = self.device if find(self.base).kind == "neural" else "auto"
+        made: Any = make(self.base, stems, seed=self.seed, device=device)
+        base: Separator = (
+            replace(made, precision=self.precision) if hasattr(made, "precision") else made
+        )
+        return base
+
+    def _bank(self, refiner: AnyRefiner) -> Bank:
+        return Bank(self.stems, self.seed, refiner.config.priors)
 
     def _opened(self) -> AnyRefiner:
         path = locate(self.model)
@@ -270,69 +323,6 @@ def unfit(method: Method, stems: str) -> str:
     if stems not in method.stem_sets:
         return f"does not give the stem set {stems}"
     return f"needs {method.needs}" if method.needs else ""
-
-
-@dataclass(frozen=True)
-class _Inner:
-    """The hybrid at the refiner's own rate."""
-
-    outer: Hybrid
-    refiner: AnyRefiner
-
-    @property
-    def stems(self) -> tuple[str, ...]:
-        return self.outer.stems
-
-    def _base(self) -> Separator:
-        h = self.outer
-        device = h.device if find(h.base).kind == "neural" else "auto"
-        made: Any = make(h.base, set_name(h.stems), seed=h.seed, device=device)
-        base: Separator = (
-            replace(made, precision=h.precision) if hasattr(made, "precision") else made
-        )
-        return base
-
-    def _bank(self) -> Bank:
-        return Bank(self.outer.stems, self.outer.seed, self.refiner.config.priors)
-
-    def survey(self, blocks: Iterable[Mixture], /) -> State:
-        kept = list(blocks)
-        gain_db = gain_to_level_db(kept)
-        learned = {
-            "base": self._base().survey(kept),
-            "bank": self._bank().survey([_louder(block, gain_db) for block in kept]),
-        }
-        return {"gain_db": np.asarray(gain_db, np.float64), **(nested(learned) or {})}
-
-    def look(self, mix: Mixture, state: State) -> tuple[Stems, View]:
-        """Return the base's stems, and what the refiner sees."""
-        bands, device = self.refiner.config.bands, torch.device(self.outer.device)
-        gain_db = float(state["gain_db"])
-        base = self._base().separate(mix, part_of(state, "base"))
-        give_back()  # base, priors and filter each need much, but not at once
-        leveled = {name: _gained(value, gain_db) for name, value in base.items()}
-        learned = part_of(state, "bank") or {}
-        with placed(self.outer.model, mix), inference(device, "fp32"):
-            louder = _louder(mix, gain_db)
-            return base, look(louder, leveled, self._bank(), learned, bands, device)
-
-    def separate(self, mix: Mixture, /, state: State | None = None) -> Stems:
-        assert state is not None
-        h, device = self.outer, torch.device(self.outer.device)
-        gain_db = float(state["gain_db"])
-        base, view = self.look(mix, state)
-        give_back()
-        with placed(h.model, mix), inference(device, h.precision):
-            seen = Seen(*(plane[None] for plane in view.seen))
-            corrections = finite(self.refiner(seen, 2.0**-h.leakage)[0])
-        with placed(h.model, mix), inference(device, "fp32"):
-            give_back()
-            found = changes(view, corrections, self.refiner.config, mix.n_samples)
-        stems = {
-            name: base[name] + _gained(change, -gain_db)
-            for name, change in zip(h.stems, found, strict=True)
-        }
-        return consistent(mix, stems)
 
 
 def _gained(waveform: Waveform, gain_db: float) -> Waveform:

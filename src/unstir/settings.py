@@ -7,8 +7,9 @@ from unstir.channels import Linking
 from unstir.errors import SettingsError, UnknownNameError
 from unstir.queries import REST, TARGET, Question, parse
 
-DEFAULT_METHODS = {"film": "compact-film", "song": "classical"}  # the best that ships, by stem set
+DEFAULT_METHODS = {"film": "hybrid", "song": "classical"}  # the best that ships, by stem set
 DEFAULT_BASES = {"film": "compact-film", "song": "classical"}  # of the hybrid, likewise
+HYBRID = "hybrid"
 QUERY_METHOD = "query"  # what answers to words
 FORMATS = ("source", "pcm16", "pcm24", "float32", "flac")
 
@@ -20,7 +21,8 @@ class Settings:
     Parameters
     ----------
     method : str
-        A name from ``unstir methods``; left empty, the default of the stem set.
+        A name from ``unstir methods``; left empty, the default of the stem set, or the hybrid
+        where ``base`` or ``leakage`` is given.
     stems : str
         The stem set: ``"film"`` or ``"song"``.
     sums : tuple of (str, tuple of str)
@@ -83,7 +85,8 @@ class Settings:
         if not self.method and (self.query or self.like):
             object.__setattr__(self, "method", QUERY_METHOD)
         if not self.method:
-            object.__setattr__(self, "method", default_method(self.stems))
+            asked = self.base or self.leakage  # of the hybrid alone
+            object.__setattr__(self, "method", HYBRID if asked else default_method(self.stems))
 
 
 def question_of(settings: Settings) -> Question | None:

@@ -264,15 +264,15 @@ class AtRate:
 
     def survey(self, blocks: Iterable[Mixture], /) -> State | None:
         """Return what the separator learns of the resampled blocks."""
-        return self.separator.survey([self.lowered(block) for block in blocks])
+        return self.separator.survey([at_rate(block, self.sample_rate) for block in blocks])
 
     def separate(self, mix: Mixture, /, state: State | None = None) -> Stems:
         """Return stems at the mix's own rate; no delay, no seam, nothing lost."""
         if mix.sample_rate == self.sample_rate:
             return self.separator.separate(mix, state)
-        low = self.separator.separate(self.lowered(mix), state)
+        low = self.separator.separate(at_rate(mix, self.sample_rate), state)
         stems = {
-            name: _resample(value, self.sample_rate, mix.sample_rate, mix.n_samples)
+            name: resample(value, self.sample_rate, mix.sample_rate, mix.n_samples)
             for name, value in low.items()
         }
         missing = mix.waveform - sum(stems.values(), start=np.zeros_like(mix.waveform))
@@ -297,15 +297,45 @@ class AtRate:
             waves[-1] += rest
         return stems
 
-    def lowered(self, mix: Mixture) -> Mixture:
-        """Return the mix as the separator sees it."""
-        n = max(1, round(mix.n_samples * self.sample_rate / mix.sample_rate))
-        start = round(mix.start * self.sample_rate / mix.sample_rate)
-        waveform = _resample(mix.waveform, mix.sample_rate, self.sample_rate, n)
-        return Mixture(waveform, self.sample_rate, start, mix.role)
+
+def at_rate(mix: Mixture, sample_rate: int) -> Mixture:
+    """Return a mix at another sample rate; at its own, the mix itself.
+
+    Examples
+    --------
+    >>> there = at_rate(Mixture(np.zeros((2, 480), np.float32), 48000, start=960), 44100)
+    >>> there.waveform.shape, there.start
+    ((2, 441), 882)
+    """
+    if mix.sample_rate == sample_rate:
+        return mix
+    start = round(mix.start * sample_rate / mix.sample_rate)
+    n_samples = samples_at(mix, sample_rate)
+    waveform = resample(mix.waveform, mix.sample_rate, sample_rate, n_samples)
+    return Mixture(waveform, sample_rate, start, mix.role)
 
 
-def _resample(waveform: Waveform, rate_from: int, rate_to: int, n_samples: int) -> Waveform:
-    """Return exactly ``n_samples`` samples; soxr's own count may differ by one."""
+def samples_at(mix: Mixture, sample_rate: int) -> int:
+    """Return how many samples a mix has at another rate."""
+    return max(1, round(mix.n_samples * sample_rate / mix.sample_rate))
+
+
+def resample(waveform: Waveform, rate_from: int, rate_to: int, n_samples: int) -> Waveform:
+    """Return exactly ``n_samples`` samples; soxr's own count may differ by one.
+
+    Parameters
+    ----------
+    waveform : ndarray of float32, shape (channels, samples)
+    rate_from, rate_to : int
+        In hertz; where they are the same, the waveform itself comes back.
+    n_samples : int
+        Samples wanted.
+
+    Returns
+    -------
+    ndarray of float32, shape (channels, n_samples)
+    """
+    if rate_from == rate_to:
+        return waveform
     new = soxr.resample(waveform.T, rate_from, rate_to, quality="VHQ").T[:, :n_samples]
     return np.pad(np.asarray(new, np.float32), ((0, 0), (0, n_samples - new.shape[1])))

@@ -25,9 +25,10 @@ DEVICES = [
 def test_planes_agree_with_those_of_numpy(stems: str, channels: int, device: str) -> None:
     names = STEM_SETS[stems]
     separated = references(scene(2, RATE, channels=channels), names)
-    x = mixture_of(separated)
-    x += 0.003 * np.random.default_rng(0).standard_normal(x.shape).astype(np.float32)
-    mix = Mixture(x, RATE)
+    rng = np.random.default_rng(0)
+    for stem in separated.values():
+        stem += 0.005 * rng.standard_normal(stem.shape).astype(np.float32)
+    mix = Mixture(mixture_of(separated), RATE)
     spectrum = analyze(mix)
     bank = Bank(names)
     state = bank.survey([mix])
@@ -35,7 +36,11 @@ def test_planes_agree_with_those_of_numpy(stems: str, channels: int, device: str
     wanted = bank.planes(bank.evidence(spectrum, state, given))
     found = fast_bank.planes(bank, spectrum, state, given, torch.device(device))
     assert found.device.type == device
-    np.testing.assert_allclose(found.cpu().numpy(), wanted, atol=1e-4)
+    apart = np.abs(found.cpu().numpy() - wanted).max(axis=2)  # (planes, frames)
+    alike = np.array([name.startswith("alike") for name in bank.names])
+    assert apart[~alike].max() < 1e-4
+    # Of two frames alike to a third within rounding, either may be taken.
+    assert (apart[alike] > 1e-4).mean() < 0.01
 
 
 def test_priors_that_are_not_asked_are_not_there() -> None:
