@@ -278,12 +278,16 @@ class Observed(torch.utils.data.Dataset[Any]):
         The stem set.
     drop : float
         How often a prior is left out; a tenth of the scenes lose all.
+    stray : float
+        How often one that is not says what it says of another scene: it is to be trusted as far
+        as it fits what the mix shows.
     """
 
     folder: Path
     config: TrainConfig
     stems: str = "film"
     drop: float = 0.25
+    stray: float = 0.1
 
     def __len__(self) -> int:
         return self.config.steps
@@ -293,15 +297,20 @@ class Observed(torch.utils.data.Dataset[Any]):
         arrays = opened(self.folder)
         rows = np.sort(rng.choice(len(arrays["energies"]), self.config.batch, replace=False))
         seen, residues = batch_of(arrays, rows, len(STEM_SETS[self.stems]))
-        keep = np.ones((len(rows), seen.priors.shape[1]), np.float32)
-        for row in keep:
+        priors = seen.priors.clone()
+        n = len(rows)
+        for row in range(n):
             gone = rng.random() < 0.1
             at = 0
             for own in TELLS[STEM_SETS[self.stems]].values():
+                part = slice(at, at + len(own) + 1)
                 if gone or rng.random() < self.drop:
-                    row[at : at + len(own) + 1] = 0
+                    priors[row, part] = 0
+                elif rng.random() < self.stray:
+                    priors[row, part] = seen.priors[
+                        (row + int(rng.integers(1, max(2, n)))) % n, part
+                    ]
                 at += len(own) + 1
-        priors = seen.priors * torch.from_numpy(keep)[:, :, None, None]
         return seen._replace(priors=priors), residues
 
 
