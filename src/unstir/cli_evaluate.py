@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from unstir.cli_compare import _listed
 from unstir.errors import SettingsError
 
 
@@ -22,6 +23,8 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "  unstir data pack CORPUS -o pack\n"
         "  unstir evaluate --pack pack --corpus CORPUS --out evaluation.json\n"
         "  unstir evaluate --pack pack --set report --method compact-film --method oracle\n"
+        "  unstir evaluate dnr_v2/tt --methods midside,hybrid\n"
+        "  unstir evaluate dnr_v2/tt --methods all --controls --out figures.json\n"
         "  unstir evaluate --pack pack --set report --model runs/mine/compact-film-2.safetensors\n"
         "  unstir evaluate --controls --pack pack --corpus CORPUS --out controls.json\n"
         "  unstir evaluate --controls --refiner mine.safetensors --base classical dnr_v2/tt\n"
@@ -46,7 +49,19 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="a frozen set; may be repeated (default: all, if no folder is given)",
     )
     evaluate.add_argument(
-        "--method", metavar="NAME", action="append", help="only this method; may be repeated"
+        "--methods",
+        metavar="NAME,NAME",
+        type=_listed,
+        action="extend",
+        help="only these; 'all' for every one that is ready (default: all, but none with --model "
+        "or --controls)",
+    )
+    evaluate.add_argument(
+        "--method",
+        metavar="NAME",
+        dest="methods",
+        action="append",
+        help="one more of them; may be repeated",
     )
     evaluate.add_argument(
         "--model",
@@ -60,7 +75,11 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--scenes", metavar="N", type=int, help="only the first N mixes of each set"
     )
     evaluate.add_argument(
-        "--out", metavar="FILE", type=Path, help="also write the figures as JSON, tables beside it"
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="also write the figures as JSON, tables beside it; of methods and --controls at "
+        "once, the controls' go to FILE with .controls.json for its ending",
     )
     evaluate.add_argument(
         "--queries",
@@ -74,7 +93,8 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     controls.add_argument(
         "--controls",
         action="store_true",
-        help="measure these, and none of the methods (default sets: those of the refiner's stems)",
+        help="measure these, after the methods if any are named (default sets: those of the "
+        "refiner's stems)",
     )
     controls.add_argument(
         "--base",
@@ -108,6 +128,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     if options.scenes is not None and options.scenes < 1:
         raise SettingsError(f"--scenes {options.scenes} came; 1 or more is wanted")
+    if options.methods == []:
+        raise SettingsError("--methods came without a name; give names apart by commas, or 'all'")
     if options.queries:
         return _queries(options)
     if options.controls:
@@ -118,7 +140,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             raise SettingsError(f"--{word} came without --controls, which alone it is for; add it")
     evaluate(
         [*options.folders, *options.sets] or FROZEN_SETS,
-        options.method,
+        options.methods,
         models=options.model,
         pack=options.pack,
         corpus=options.corpus,
@@ -133,7 +155,7 @@ def _queries(options: argparse.Namespace) -> int:
     from unstir.query_proof import prove_queries
     from unstir.registry import find
 
-    if options.controls or options.method or options.sets or options.folders:
+    if options.controls or options.methods or options.sets or options.folders:
         raise SettingsError(
             "--queries came with methods, scenes or --controls; measure those by a command of "
             "their own"
@@ -154,13 +176,11 @@ def _queries(options: argparse.Namespace) -> int:
 def _controls(options: argparse.Namespace) -> int:
     from unstir.proof import prove
 
-    if options.method or options.model:
-        raise SettingsError(
-            "--controls came with --method or --model; leave those out, or measure them apart"
-        )
     prove(
         [*options.folders, *options.sets],
         options.refiner,
+        methods=options.methods,
+        models=options.model,
         bases=options.bases,
         blind=options.blind,
         trained_on=options.trained_on,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def evaluate(
         ``"report"``, ``"foreign"``, ``"song"``, or folders in the layout of Divide and Remaster or
         MUSDB18-HQ.
     wanted : sequence of str, optional
-        Methods; by default all that are ready, or none where there are models.
+        Methods, ``"all"`` for all that are ready; by default these, or none where there are models.
     models : sequence of Path
         Trained nets, as ``unstir train`` leaves them, to be measured as methods of their names.
     pack : Path, optional
@@ -89,6 +90,10 @@ def evaluate(
     console = Console(highlight=False)
     kept = _known(out)
     nets = nets_of(models)
+    ready = candidates("film") + candidates("song")
+    if wanted is not None:
+        each = (ready if name == "all" else [name] for name in wanted)
+        wanted = list(dict.fromkeys(chain.from_iterable(each)))
     for name in sets:
         total, mixes = mixes_of(name, pack, corpus, n_scenes)
         measured: list[Row] = []
@@ -111,10 +116,9 @@ def evaluate(
                 for method in names
             ]
         rows = [row for row in kept.get(name, []) if row.method not in names] + measured
-        order = candidates("film") + candidates("song")
         # Methods in the registry's order, then models.
         kept[name] = sorted(
-            rows, key=lambda row: order.index(row.method) if row.method in order else len(order)
+            rows, key=lambda row: ready.index(row.method) if row.method in ready else len(ready)
         )
         if not kept[name]:
             del kept[name]
@@ -187,7 +191,7 @@ def _known(out: Path | None) -> dict[str, list[Row]]:
 
 
 def mixes_of(
-    name: str, pack: Path | None, corpus: Path | None, n: int | None
+    name: str, pack: Path | None, corpus: Path | None, n: int | None, *, quiet: bool = False
 ) -> tuple[int, Iterator[Known]]:
     """Return how many mixes a set has, and the mixes one at a time.
 
@@ -197,6 +201,8 @@ def mixes_of(
         As `evaluate` takes them.
     n : int, optional
         Only the first so many.
+    quiet : bool
+        Whether to say nothing of what a folder holds that is not whole.
 
     Raises
     ------
@@ -210,7 +216,7 @@ def mixes_of(
     from unstir.neural.pack import SAMPLE_RATE, Pack
 
     if name not in FROZEN_SETS:
-        return _of_folder(Path(name), n)
+        return _of_folder(Path(name), n, quiet=quiet)
     kinds: list[tuple[str, ...]]
     if name == "foreign":
         if corpus is None:
@@ -235,11 +241,11 @@ def mixes_of(
     )
 
 
-def _of_folder(folder: Path, n: int | None) -> tuple[int, Iterator[Known]]:
+def _of_folder(folder: Path, n: int | None, *, quiet: bool) -> tuple[int, Iterator[Known]]:
     from unstir.neural.folders import find_tracks, read_stems
 
     tracks, skipped = find_tracks(folder)
-    for text in skipped:
+    for text in () if quiet else skipped:
         Console(stderr=True, highlight=False).print(f"skipped: {text}", markup=False)
     tracks = tracks[:n]
 

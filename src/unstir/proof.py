@@ -7,6 +7,7 @@ first.
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from unstir.bench import keep
 from unstir.compare import Row
 from unstir.contest import STEREO, Contest, Heard, compete, heard, pieces
 from unstir.errors import SettingsError
-from unstir.evaluation import mixes_of, nets_of
+from unstir.evaluation import evaluate, mixes_of, nets_of
 from unstir.joined import BASES, AnyRefiner, unfit
 from unstir.journal import write_whole
 from unstir.neural.device import resolve
@@ -66,12 +67,17 @@ def prove(
     bases: Sequence[str] = (),
     blind: Path | None = None,
     trained_on: Path | None = None,
+    methods: Sequence[str] | None = None,
+    models: Sequence[Path] = (),
     pack: Path | None = None,
     corpus: Path | None = None,
     n_scenes: int | None = None,
     out: Path | None = None,
 ) -> None:
     """Print what the hybrid gains over its base and over every control.
+
+    Where methods or models are given, `unstir.evaluation.evaluate` measures these first, on the
+    same mixes, and keeps their figures in ``out``.
 
     Parameters
     ----------
@@ -86,10 +92,11 @@ def prove(
         A refiner of equal size that was trained without priors.
     trained_on : Path, optional
         A net: the first base, trained on for the refiner's compute.
-    pack, corpus, n_scenes
-        As there.
+    methods, models, pack, corpus, n_scenes
+        As there, but by default no methods.
     out : Path, optional
-        Where to keep the figures as JSON, with every row; the tables go beside it, as .md.
+        Where to keep the figures as JSON, with every row; the tables go beside it, as .md. After
+        methods, both end in .controls.json and .controls.md instead.
 
     Raises
     ------
@@ -100,11 +107,20 @@ def prove(
         If there is no such base.
     """
     console = Console(highlight=False)
-    _refuse_what_is_there(out)
+    both = bool(methods or models)
+    own = out.with_suffix(".controls.json") if out and both else out
+    _refuse_what_is_there(own)
     contest = _entered(refiner, bases, blind, trained_on)
+    sets = sets or (FILM_SETS if contest.stems == "film" else SONG_SETS)
+    if both:
+        for name in sets:
+            _, mixes = mixes_of(name, pack, corpus, n_scenes, quiet=True)
+            if len(list(islice(pieces(mixes, contest), 2))) < 2:
+                raise _too_few(name)
+        evaluate(sets, methods, models=models, pack=pack, corpus=corpus, n_scenes=n_scenes, out=out)
     kept: dict[str, Any] = {}
     texts = []
-    for name in sets or (FILM_SETS if contest.stems == "film" else SONG_SETS):
+    for name in sets:
         kept[name] = {}
         for condition, measured in _measure(name, contest, pack, corpus, n_scenes).items():
             n = len(measured.kinds)
@@ -119,7 +135,7 @@ def prove(
                     console.print(sheet.table())
                 found["rows"] = [_plain(row) for row in rows]
                 kept[name][condition]["bases"][base] = found
-    if out is None:
+    if own is None:
         return
     about = {
         "stems": contest.stems,
@@ -130,8 +146,8 @@ def prove(
         "trained_on": str(trained_on) if trained_on else None,
         "seeds": {"methods": 0, "intervals": SEED},
     }
-    keep(out, "controls", {**about, "sets": kept})
-    write_whole(out.with_suffix(".md"), "\n".join(texts).encode())
+    keep(own, "controls", {**about, "sets": kept})
+    write_whole(own.with_suffix(".md"), "\n".join(texts).encode())
 
 
 def _refuse_what_is_there(out: Path | None) -> None:
@@ -200,8 +216,12 @@ def _measure(
             rows = compete(one, elsewhere[condition], contest, every=condition == STEREO)
             found.setdefault(condition, Measured()).add(one, rows)
     if not found:
-        raise SettingsError(f"{name} gives fewer than two mixes; two or more are wanted")
+        raise _too_few(name)
     return found
+
+
+def _too_few(name: str) -> SettingsError:
+    return SettingsError(f"{name} gives fewer than two mixes; two or more are wanted")
 
 
 def _neighbors(

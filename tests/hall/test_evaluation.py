@@ -35,6 +35,14 @@ def run(*arguments: object) -> int:
     return main(["evaluate", *map(str, arguments)])
 
 
+def test_methods_come_in_a_list_and_one_by_one(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    words = ["--methods", "midside,oracle", "--method", "mixture", "--methods", "oracle"]
+    assert run(folder, *words, "--scenes", 1, "--out", out) == 0
+    rows = json.loads(out.read_text())["figures"][str(folder)]
+    assert [row["method"] for row in rows] == ["mixture", "oracle", "midside"]
+
+
 def test_a_folder_of_scenes_gives_the_figures_of_its_stems(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

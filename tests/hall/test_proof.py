@@ -13,6 +13,7 @@ from tests.hall.test_joined import saved
 from tests.sounds import mixture_of, scene
 from unstir.ablation import ELSEWHERE, HYBRID, MIXTURE, ONLY, WITHOUT, ZEROED, open_refiner
 from unstir.cli import main
+from unstir.compare import candidates
 from unstir.contest import Contest, compete, heard, pieces
 from unstir.evaluate import improvement
 from unstir.evaluation import Known
@@ -24,6 +25,7 @@ from unstir.streaming import WINDOW_S
 from unstir.types import FILM, Mixture
 
 RATE = 44100
+BOTH = ("--controls", "--refiner", "REFINER", "--methods", "midside")
 
 
 def run(*arguments: object) -> int:
@@ -88,6 +90,28 @@ def test_the_base_gains_what_it_gains_by_itself(measured: dict[str, Any]) -> Non
         assert row["gain_db"][name] == pytest.approx(wanted, abs=0.02)
 
 
+def test_methods_and_controls_are_measured_by_one_command(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    out = tmp_path / "figures.json"
+    assert run(folder / "set", "--methods", "all", "--controls", "--out", out) == 0
+    shown = capsys.readouterr().out
+    assert 0 < shown.index("2 mixes, SI-SDR") < shown.index("2 mixes, stereo, over compact-film")
+    content = json.loads(out.read_text())
+    assert content["what"] == "evaluation"
+    found = [row["method"] for row in content["figures"][str(folder / "set")]]
+    assert sorted(found) == sorted(2 * candidates("film"))
+    content = json.loads((tmp_path / "figures.controls.json").read_text())
+    assert content["what"] == "controls"
+    assert content["figures"]["sets"][str(folder / "set")]["stereo"]["bases"]["compact-film"]
+    assert "over compact-film" in (tmp_path / "figures.controls.md").read_text()
+    assert "| `midside` |" in out.with_suffix(".md").read_text()
+
+
 def test_tables_and_costs_lie_beside_the_rows(folder: Path, measured: dict[str, Any]) -> None:
     text = (folder / "controls.md").read_text()
     for words in ("stereo, over midside", "mono, over midside", "no priors in training", "oracle"):
@@ -133,7 +157,11 @@ def test_a_silent_mix_is_left_out(tmp_path: Path) -> None:
         (["--refiner", "x.safetensors"], "--refiner came without --controls"),
         (["--base", "midside"], "--base came without --controls"),
         (["--trained-on", "x.safetensors"], "--trained-on came without --controls"),
-        (["--controls", "--method", "midside"], "leave those out"),
+        (["--methods", ",", "--controls", "SET"], "--methods came without a name"),
+        ([*BOTH, "--scenes", 1, "SET"], "fewer than two mixes"),
+        ([*BOTH, "--out", "OTHER", "SET"], "another --out"),
+        ([*BOTH, "--set", "report"], "needs --pack"),
+        (["--controls", "--methods", "spleeter", "SET"], "no method 'spleeter'"),
         (["--controls", "--refiner", "REFINER", "--base", "spleeter"], "no method 'spleeter'"),
         (["--controls", "--refiner", "REFINER", "--base", "oracle"], "needs references"),
         (["--controls", "--refiner", "REFINER", "--blind", "REFINER"], "trained on 0 is wanted"),
@@ -150,6 +178,8 @@ def test_what_cannot_be_is_said(
     other.write_text('{"mine": 1}')
     files = {"REFINER": folder / "refiner.safetensors", "SET": folder / "set", "OTHER": other}
     assert run(*(files.get(word, word) for word in arguments)) == 2
-    error = capsys.readouterr().err.strip()
+    said = capsys.readouterr()
+    error = said.err.strip()
     assert words in error and "\n" not in error
+    assert not said.out  # refused before work began
     assert other.read_text() == '{"mine": 1}'
