@@ -14,9 +14,9 @@ demo: $(VENV)/ready
 test: $(VENV)/ready-test
 	scripts/check
 
-# Ardour and melt play what sessions/ writes. Their Debian packages are installed where that is possible;
+# Ardour and melt play what sessions/ writes, Chromium shows the page of a comparison. Their Debian packages are installed where that is possible;
 # tests whose program is missing are skipped, and listed.
-HOSTS := ardour audacity ffmpeg lua-check lua5.4 melt xvfb
+HOSTS := ardour audacity chromium chromium-driver ffmpeg lua-check lua5.4 melt xvfb
 test-hosts: $(VENV)/ready-test
 	-@test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(HOSTS) >/dev/null 2>&1 || \

@@ -14,10 +14,11 @@ from unstir.joined import Hybrid
 from unstir.neural.device import inference
 from unstir.neural.planes import band_edges, band_sums
 from unstir.neural.refiner import Seen
+from unstir.neural.trust import Trust
 from unstir.streaming import Grid, one_blas_thread, survey_sample
 from unstir.types import Mixture, State, part_of
 
-BASE = "base"
+BASE, MIX, LEAKAGE = "base", "mix", "leakage"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +30,10 @@ class Provenance:
     stems : tuple of str
         Names of the stems, in order.
     evidence : tuple of str
-        ``"base"``, what the separator gave before any correction; ``"mix"``, what the refiner
-        corrects without any prior; and the priors.
+        ``"base"``, what the separator gave before any correction; what the refiner corrects
+        without any prior; and the priors. The second is ``"mix"`` of a `Refiner`, which looks at
+        the mix; ``"leakage"`` of a `Trust`, which does not: what it corrects so is the sharpening
+        by ``leakage`` alone, and where that is 0 there is no such row.
     moved : ndarray of float32, shape (stems, evidence, frames, bands)
         Energy: of ``"base"``, what it gave the stem; of the others, of the change of the stem
         when they are left out.
@@ -94,8 +97,11 @@ def explain(hybrid: Hybrid, mix: Mixture, state: State | None = None) -> Provena
     total = band_sums(power.sum(dim=0), bands)  # (T, K)
     with inference(torch.device(hybrid.device), "fp32"):
         whole = refiner(seen, sharpness)[0]  # (J, T, K)
-        blind = refiner(seen._replace(priors=torch.zeros_like(seen.priors)), sharpness)[0]
-        moved = [seen.shares[0].square() * total, blind.square() * total]
+        evidence, moved = [BASE], [seen.shares[0].square() * total]
+        if not isinstance(refiner, Trust) or hybrid.leakage:
+            blind = refiner(seen._replace(priors=torch.zeros_like(seen.priors)), sharpness)[0]
+            evidence.append(LEAKAGE if isinstance(refiner, Trust) else MIX)
+            moved.append(blind.square() * total)
         at = 0
         for own in priors.values():
             less = seen.priors.clone()
@@ -105,7 +111,7 @@ def explain(hybrid: Hybrid, mix: Mixture, state: State | None = None) -> Provena
             moved.append((whole - without).square() * total)
     return Provenance(
         hybrid.stems,
-        (BASE, "mix", *priors),
+        (*evidence, *priors),
         torch.stack(moved, dim=1).cpu().numpy(),
         total.cpu().numpy(),
         config.sample_rate,

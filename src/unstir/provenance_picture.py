@@ -29,6 +29,7 @@ COLORS = (
     "#9ccc2e",
     "#8c564b",
 )
+BLIND = ("mix", "leakage")  # what needs no prior: one of them at most, so one color does for both
 HALF_DB = -20.0  # movement, over what the base gave, that makes a cell half colored
 LOUDEST = 99.5  # percentile of all cells that is as bright as can be: peaks leave the rest dark
 GAMMA = 0.7
@@ -119,7 +120,7 @@ def painted(found: "Provenance", stem: int, *, n_columns: int = N_COLUMNS) -> ND
     """
     moved = _pooled(found, found.moved[stem], n_columns)  # (E, rows, columns)
     base, rest = moved[0], moved[1:]
-    colors = np.array([_rgb(color) for color in COLORS[: len(found.evidence)]], np.float32)
+    colors = np.array([_rgb(color) for color in colors_of(found.evidence)], np.float32)
     strongest = rest.argmax(axis=0)
     most = rest.max(axis=0)
     # Amplitudes rather than energies: what is 10 dB below is seen.
@@ -159,10 +160,22 @@ def _rgb(color: str) -> tuple[float, float, float]:
     return r, g, b
 
 
+def colors_of(evidence: Sequence[str]) -> tuple[str, ...]:
+    """Return one color per piece of evidence; the priors', whatever corrects without any.
+
+    Examples
+    --------
+    >>> colors_of(["base", "alike"])[1] == colors_of(["base", "leakage", "alike"])[2]
+    True
+    """
+    kept = COLORS if set(BLIND) & set(evidence) else (COLORS[0], *COLORS[2:])
+    return kept[: len(evidence)]
+
+
 def legend(found: "Provenance", stem: str) -> list[tuple[str, str, float]]:
     """Return name, color and share of each piece of evidence that moved a stem, most first."""
     shares = found.shares()[stem]
-    colors = dict(zip(found.evidence, COLORS, strict=False))
+    colors = dict(zip(found.evidence, colors_of(found.evidence), strict=True))
     order = sorted(shares, key=lambda name: -shares[name])
     return [(name, colors[name], shares[name]) for name in order]
 

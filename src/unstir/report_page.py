@@ -71,6 +71,7 @@ def page(comparison: Comparison) -> str:
         ],
         marks=marks(rate),
         base_color=COLORS[0] if comparison.provenance else None,
+        evidence={name for found in comparison.provenance.values() for name in found.evidence},
         ramps={"power": gradient("magma"), "share": gradient("viridis")},
         data={
             **{key: head[key] for key in ("unstir", "file", "start_s", "duration_s")},

@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+import torch
 
 from tests.hall.test_joined import saved
 from tests.sounds import mixture_of, scene
@@ -12,8 +13,10 @@ from unstir.channels import Routed, groups
 from unstir.errors import SettingsError
 from unstir.hybrid.bank import TELLS
 from unstir.joined import Hybrid
+from unstir.neural import checkpoint
+from unstir.neural.trust import Trust, TrustConfig
 from unstir.provenance import Provenance, explain, explain_all
-from unstir.provenance_picture import COLORS, N_ROWS, draw_provenance, legend, painted
+from unstir.provenance_picture import COLORS, N_ROWS, colors_of, draw_provenance, legend, painted
 from unstir.registry import make
 from unstir.streaming import MAX_WINDOW_SAMPLES
 from unstir.types import FILM, Mixture
@@ -42,6 +45,31 @@ def test_an_untrained_refiner_moves_nothing(tmp_path: Path) -> None:
     found = explain(Hybrid(FILM, saved(tmp_path, learned=False), "midside"), mix())
     assert not found.moved[:, 1:].any() and found.moved[:, 0].any()
     assert all(not any(share.values()) for share in found.shares().values())
+
+
+@pytest.fixture(scope="module")
+def trusting(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a refiner of the kind that ships: it trusts one prior, and looks at no mix."""
+    net = Trust(TrustConfig())
+    torch.nn.init.constant_(net.trust, 0.5)
+    path = tmp_path_factory.mktemp("trust") / "trust.safetensors"
+    checkpoint.save(path, "trust", net, net.config, FILM, {}, half=False, sample_rate=44100)
+    return f"file:{path}"
+
+
+def test_what_trust_does_without_priors_is_told_as_leakage_where_there_is_any(
+    trusting: str,
+) -> None:
+    without, more = (explain(Hybrid(FILM, trusting, "nmf", leakage=x), mix()) for x in (0.0, 0.5))
+    assert without.evidence == ("base", "alike")
+    assert more.evidence == ("base", "leakage", "alike")
+    assert without.shares()["music"] == {"alike": 1}
+    assert set(more.shares()["music"]) == {"leakage", "alike"}
+    assert min(more.shares()["music"].values()) > 0.01
+    # The same evidence has the same color, whether something stands before it or not.
+    assert colors_of(without.evidence)[1] == colors_of(more.evidence)[2]
+    assert colors_of(more.evidence)[1] == COLORS[1]
+    assert painted(without, 1).shape == painted(more, 1).shape
 
 
 def test_what_has_nothing_to_say_moves_nothing(tmp_path: Path) -> None:

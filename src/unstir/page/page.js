@@ -211,9 +211,10 @@
   }
 
   document.querySelectorAll(".player").forEach(view);
-  byId("shares").addEventListener("change", (event) => {
-    document.body.classList.toggle("shares", event.target.checked);
-  });
+  const masks = byId("masks");
+  const showMasks = () => document.body.classList.toggle("masks", masks.checked);
+  masks.addEventListener("change", showMasks);
+  showMasks(); // a browser that loads a page again keeps what was checked
 
   document.addEventListener("keydown", (event) => {
     const target = event.target;
@@ -284,6 +285,7 @@
   // ---- blind test ----
 
   const log = [];
+  let saved = 0; // how many of the log's trials a file has
   let trial = null;
   const [stemBox, aBox, bBox] = ["abx-stem", "abx-a", "abx-b"].map(byId);
 
@@ -359,6 +361,7 @@
     }
     byId("abx-table").hidden = false;
     byId("abx-save").disabled = false;
+    tellUnsaved();
     tell();
     byId("abx-start").focus();
   }
@@ -389,6 +392,19 @@
     byId("abx-score").textContent = so || (trial ? "First trial." : "No trial yet.");
   }
 
+  function warn(event) {
+    event.preventDefault();
+    event.returnValue = true; // what older browsers look at
+  }
+
+  // A page that always listened would not be kept for "back" by some browsers.
+  function tellUnsaved() {
+    const n = log.length - saved;
+    byId("abx-unsaved").textContent = n ? `${n} ${n === 1 ? "choice" : "choices"} not saved` : "";
+    if (n) addEventListener("beforeunload", warn);
+    else removeEventListener("beforeunload", warn);
+  }
+
   function save() {
     const text = JSON.stringify(
       { unstir: data.unstir, file: data.file, start_s: data.start_s, score: score(), trials: log },
@@ -399,6 +415,8 @@
     link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
     link.download = "abx-log.json";
     link.click();
+    saved = log.length;
+    tellUnsaved();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
 
