@@ -9,7 +9,7 @@ claim together, and what is left of the mix is left exactly.
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from unstir.neural.audiosep import ResUNet30, ResUNet30Config
 from unstir.neural.checkpoint import Model, random_model
 from unstir.neural.clap import ClapText, clap_folder
 from unstir.neural.device import choose_precision, resolve
+from unstir.neural.embedding_cache import remembered
 from unstir.neural.frames import linked_magnitude, render, stft
 from unstir.neural.query import Asking, Words, queries_for
 from unstir.neural.separator import Leveled, gain_to_level_db, open_model
@@ -137,7 +138,8 @@ class AudioSepSeparator:
             return torch.stack(
                 [drawn(words, model.config.condition_size) for words in self.queries]
             )
-        return _read(clap_folder(locate(self.model)), model.card.get("clap_sha256"), self.queries)
+        folder, sha256 = clap_folder(locate(self.model)), model.card.get("clap_sha256") or ""
+        return _read(folder, sha256, self.queries, model.config.condition_size)
 
     def _opened(self) -> Model:
         model = _drawn(self.device) if self.model == RANDOM else open_model(self.model, self.device)
@@ -245,5 +247,5 @@ def _drawn(device: str) -> Model:
 
 # The vectors are remembered, not the encoder, which takes half a gigabyte.
 @lru_cache(maxsize=16)
-def _read(folder: Path, sha256: str | None, queries: tuple[str, ...]) -> Tensor:
-    return torch.from_numpy(ClapText(folder, sha256 or "")(queries))
+def _read(folder: Path, sha256: str, queries: tuple[str, ...], size: int) -> Tensor:
+    return torch.from_numpy(remembered(sha256, queries, size, partial(ClapText, folder, sha256)))

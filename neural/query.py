@@ -16,10 +16,11 @@ from unstir.audio import open_audio
 from unstir.errors import AudioError, SettingsError
 from unstir.neural.checkpoint import Model
 from unstir.neural.device import choose_precision, finite, inference, resolve
+from unstir.neural.embedding_cache import remembered
 from unstir.neural.planes import planes_of
 from unstir.neural.query_net import QueryNet, n_presence_frames
 from unstir.neural.separator import Leveled, gain_to_level_db, open_model, placed
-from unstir.neural.text import N_DIMENSIONS, TeacherEncoder, encode
+from unstir.neural.text import N_DIMENSIONS, TeacherEncoder, encode, teacher_digest
 from unstir.streaming import AtRate
 from unstir.types import FILM, Mixture, State, Stems, Waveform
 
@@ -252,8 +253,9 @@ def _asked(
     words: Words,
 ) -> Tensor:
     if not likes:
-        given = (encode if words == "small" else _teacher())(queries)
-        return torch.from_numpy(given)
+        if words == "small":
+            return torch.from_numpy(encode(queries))
+        return torch.from_numpy(remembered(teacher_digest(), queries, N_DIMENSIONS, _teacher))
     net = _query_net(open_model(model, device))
     heard = torch.stack([hear(net, path, device) for path, _ in likes])
     return nn.functional.normalize(heard.mean(dim=0, keepdim=True), dim=-1)

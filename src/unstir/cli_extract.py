@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from unstir.cli_separate import add_reading, add_stretch, check_stretch
 from unstir.errors import SettingsError, UnstirError
-from unstir.queries import shorten
-from unstir.settings import FORMATS, Settings
+from unstir.queries import hints, shorten
+from unstir.settings import FORMATS, Note, Settings
 
 if TYPE_CHECKING:
     from unstir.console import Reporter
@@ -93,7 +93,7 @@ def _add_asking(parser: argparse.ArgumentParser) -> None:
     add("--like", metavar="FILE", action="append", default=[], help=like)
     words = "small: the encoder that is always there; large: all-MiniLM-L6-v2, an optional package"
     add("--words", metavar="ENCODER", default="small", help=words)
-    add("--strict", action="store_true", help="end with 3 if a sound is not heard")
+    add("--strict", action="store_true", help="end with 3 if a sound that is wanted is not heard")
     add_stretch(parser)
     add("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     add_reading(parser)
@@ -134,18 +134,27 @@ def _extract(options: argparse.Namespace) -> int:
         _tell(done.found, options)
         if done.result is not None:
             report.result(options.input, done.result)
-    return 3 if options.strict and done.missing else 0
+    return 3 if done.result is None else 0
 
 
 def _find(options: argparse.Namespace) -> int:
-    from unstir.finding import listen_for
+    from unstir.finding import asked_of, listen_for
     from unstir.sighting import check_markers, write_markers
 
     with _reporting(options) as report:
         if options.out is not None:
             check_markers(options.out, overwrite=options.overwrite)
         settings = _settings(options)
+        question = asked_of(settings)
+        if question.is_negated:
+            wanted = shorten("; ".join(question.queries))
+            raise SettingsError(
+                f"{shorten(settings.query)!r} came, and find says where sounds are, not where they "
+                f"are not; ask for {wanted!r}"
+            )
         with report.file(options.input) as listener:
+            for text in hints(question.queries):
+                listener(Note(text))
             found = listen_for(options.input, settings, listener=listener)
         _tell(found, options)
         if options.out is not None:

@@ -3,17 +3,20 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from unstir.audio import probe
-from unstir.finding import Found, Span, listen_for
+from unstir.finding import RATE, Found, Span, asked_of, listen_for
 from unstir.journal import Workspace
 from unstir.neural.captions import is_plainly
 from unstir.neural.query import FILM_QUERIES
-from unstir.queries import shorten, stem_names
-from unstir.registry import find
+from unstir.queries import hints, shorten, stem_names
+from unstir.registry import find, make
 from unstir.run import Run
 from unstir.run_notes import method_options
 from unstir.separate import Result, older_result, separate_file
-from unstir.settings import Listener, Note, Settings, question_of
+from unstir.settings import Listener, Note, Settings
+from unstir.types import Mixture
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,8 @@ class Extraction:
     Parameters
     ----------
     found : tuple of Found
-        Where every sound that was asked for is heard.
+        Where every sound that was asked for is heard, but for those whose words our encoder does
+        not read: of them nothing is known.
     result : Result or None
         The files; None where something was not heard and nothing was to be written then.
     """
@@ -51,8 +55,9 @@ def extract(
 ) -> Extraction:
     """Take what was asked for out of a file; it and what is left add up to the file.
 
-    Whatever method takes it out, it is listened for by the net that ships. A result that is there
-    already, from the same sound and settings, is not listened for again.
+    Whatever method takes it out, it is listened for by the net that ships, once the method has
+    loaded what reads the words. A result that is there already, from the same sound and settings,
+    is not listened for again.
 
     Parameters
     ----------
@@ -63,7 +68,8 @@ def extract(
     settings : Settings
         With ``query`` or ``like``.
     strict : bool
-        Whether to write nothing where a sound that was asked for is not heard.
+        Whether to write nothing where a sound that is wanted is not heard; one that is not wanted
+        may be absent.
 
     Returns
     -------
@@ -75,9 +81,14 @@ def extract(
     SettingsError
         If nothing was asked for; and as `unstir.separate.separate_file`, like the others.
     """
-    method_options(find(settings.method), settings, explain=False)  # refuses before it listens
-    question = question_of(settings)
-    for query in question.queries if question else ():
+    question = asked_of(settings)
+    options = method_options(find(settings.method), settings, explain=False)
+    separator = make(
+        settings.method, question.stems, seed=settings.seed, device=settings.device, **options
+    )
+    for text in hints(question.queries):
+        listener(Note(text))
+    for query in question.queries:
         if any(is_plainly(query, stem) for stem in FILM_QUERIES):
             told = f"{shorten(query)!r} is a stem of films; 'unstir separate' is better at those"
             listener(Note(told))
@@ -92,6 +103,8 @@ def extract(
             for one in older.report["heard"]
         )
     else:
+        # Loads what it needs, or refuses.
+        separator.survey([Mixture(np.zeros((1, RATE), np.float32), RATE)])
         found = listen_for(path, settings, listener=listener)
     extraction = Extraction(found, None)
     for one in found:
@@ -102,7 +115,15 @@ def extract(
                     "what is taken for it is most likely something else"
                 )
             )
-    if strict and extraction.missing:
+    judged = {one.query for one in found}
+    for query in question.queries:
+        if query not in judged:
+            told = (
+                f"whether {shorten(query)!r} is heard in this sound is not judged: the net that "
+                f"listens reads Latin letters alone; {settings.method} takes it out all the same"
+            )
+            listener(Note(told))
+    if strict and extraction.missing and not question.is_negated:
         return extraction
     result = separate_file(
         path,

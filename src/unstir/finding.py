@@ -15,7 +15,8 @@ from unstir.heap import give_back
 from unstir.neural.query import QuerySeparator
 from unstir.neural.query_net import FRAME
 from unstir.neural.separator import gain_to_level_db
-from unstir.queries import plain
+from unstir.neural.words import words
+from unstir.queries import REST, TARGET, Question, plain
 from unstir.registry import find, make
 from unstir.run import check_any_read, stretch_of
 from unstir.run_notes import method_options
@@ -65,19 +66,35 @@ class Found:
         return bool(self.spans)
 
 
+def asked_of(settings: Settings) -> Question:
+    """Return what the settings ask for.
+
+    Raises
+    ------
+    SettingsError
+        If they ask for nothing, or as `unstir.settings.question_of`.
+    """
+    question = question_of(settings)
+    if question is None:
+        raise SettingsError("nothing was asked for; give words for a sound, or a recording of it")
+    return question
+
+
 def listen_for(
     path: str | Path, settings: Settings, *, listener: Listener = lambda event: None
 ) -> tuple[Found, ...]:
     """Return where the sounds that the settings ask for are heard.
 
-    Memory does not grow with the length of the file, but for 21 numbers a second.
+    Words that another method reads and our encoder does not are left out: nothing can be said of
+    them. Memory does not grow with the length of the file, but for 21 numbers a second.
 
     Parameters
     ----------
     path : str or Path
         Sound, or video with sound.
     settings : Settings
-        ``query`` or ``like``, ``words``, ``device``, ``stream``, ``from_s`` and ``to_s`` count.
+        ``query`` or ``like``, ``words``, ``device``, ``stream``, ``from_s`` and ``to_s`` count;
+        of ``method``, whether it is ours.
     listener : callable
         Told of progress.
 
@@ -88,15 +105,15 @@ def listen_for(
     SettingsError
         If nothing was asked for, or nothing lies in the stretch.
     """
-    question = question_of(settings)
-    if question is None:
-        raise SettingsError("nothing was asked for; give words for a sound, or a recording of it")
-    separator = make(
-        QUERY_METHOD,
-        question.stems,
-        device=settings.device,
-        **method_options(find(QUERY_METHOD), settings, explain=False),
-    )
+    queries = asked_of(settings).queries
+    if find(settings.method).name != QUERY_METHOD:
+        queries = tuple(query for query in queries if _is_readable(query))
+        if not (queries or settings.like):
+            return ()
+    options = method_options(find(QUERY_METHOD), settings, explain=False)
+    options |= {"queries": queries, "is_negated": False}  # it is heard whether wanted or not
+    stems = (*(queries or (TARGET,)), REST)
+    separator = make(QUERY_METHOD, stems, device=settings.device, **options)
     assert isinstance(separator, QuerySeparator)
     separator.asked()
     path = Path(path)
@@ -130,7 +147,7 @@ def listen_for(
         ],
         axis=1,
     )
-    names = question.queries or (" + ".join(plain(Path(like).name) for like in settings.like),)
+    names = queries or (" + ".join(plain(Path(like).name) for like in settings.like),)
     end_s = (start + done) / rate
     return tuple(
         found_in(query, curve, start / rate, end_s)
@@ -174,6 +191,13 @@ def found_in(
             end = min(end_s, start_s + (last - 0.5) * frame_s)
             spans.append(Span(round(begin, 6), round(end, 6), score))
     return Found(query, round(float(smooth.max()), 3), tuple(spans))
+
+
+def _is_readable(query: str) -> bool:
+    try:
+        return bool(words(query))
+    except SettingsError:
+        return False
 
 
 def _resampled(blocks: Iterable[Waveform], rate: int) -> Iterator[Waveform]:

@@ -23,6 +23,12 @@ _NEGATED = re.compile(
 )
 # "Not the rain, but the dog" wants the dog.
 _BUT = re.compile(r"\bbut\s+(.+)", re.IGNORECASE)
+# Behind other words nothing is read off: "a man without shoes" is a sound like any other.
+_INSIDE = re.compile(
+    r"\S(?:\s*,\s*(?:but |and )?|\s+(?:but|and)[\s,]+)(?:not(?! (?:only|just)\b)|no)\s\S"
+    r"|\S[\s,]+(?:without|except(?: for)?)\s+\S",
+    re.IGNORECASE,
+)
 # "Nothing but rain" is rain.
 _ALONE = re.compile(r"nothing (?:else )?(?:but|except(?: for)?)\s+", re.IGNORECASE)
 # Names that the report or Windows keeps for itself.
@@ -108,6 +114,22 @@ def parse(words: str) -> Question:
     if is_negated or len(queries) == 1:
         return Question(queries, is_negated, (TARGET, REST))
     return Question(queries, False, (*stem_names(queries), REST))
+
+
+def hints(queries: Sequence[str]) -> tuple[str, ...]:
+    """Return what to tell people whose queries negate something behind other words.
+
+    Examples
+    --------
+    >>> hints(["a dog", "music without singing"])[0][:46]
+    "'music without singing' is asked for as one ph"
+    """
+    return tuple(
+        f"{shorten(query)!r} is asked for as one phrase; 'not ...' is read at the front alone, so "
+        "put it there, or ask for each sound, apart by semicolons"
+        for query in queries
+        if _INSIDE.search(query)
+    )
 
 
 def plain(text: str) -> str:

@@ -80,9 +80,16 @@ def find(name: str) -> Method:
     ------
     UnknownNameError
         If there is none; the message lists what there is.
+    SettingsError
+        If words are announced by a colon and there are none.
     """
     known = _registered()
-    head, _ = _asked(name)
+    head, words = _asked(name)
+    if head != name and not words:
+        raise SettingsError(
+            f"{name!r} came with no words behind the colon; say what is wanted, as in "
+            f'{head}:"a dog", or leave the colon out'
+        )
     if head not in known:
         raise UnknownNameError(f"there is no method {name!r}; choose from {', '.join(known)}")
     return _as_it_stands(known[head])
@@ -173,7 +180,8 @@ def make(
     UnknownNameError
         If there is no such method, stem set or device, or the method cannot give that set.
     SettingsError
-        If its weights or the package that it imports are not there.
+        If its weights or the package that it imports are not there, or something is asked for both
+        behind its name and in ``options``.
 
     Examples
     --------
@@ -187,6 +195,11 @@ def make(
             f"{name} cannot give the stem set {stems!r}; it gives {', '.join(method.stem_sets)}"
         )
     if words := _asked(name)[1]:
+        if options.get("queries") or options.get("likes"):
+            raise SettingsError(
+                f"{name} came, and words or --like too; say in one place alone what is wanted, as "
+                f"in --method {method.name} with the words"
+            )
         question = parse(words)
         if question.is_negated and len(wanted) != 2:
             raise SettingsError(

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unstir.errors import SettingsError
 from unstir.worker_job import Clip, Job, Outputs, Tell, folder_name
 
 if TYPE_CHECKING:
@@ -32,9 +31,9 @@ def separate_clip(job: Job, clip: Clip, heard: Path, method: str, tell: Tell) ->
 
 
 def extract_clip(job: Job, clip: Clip, heard: Path, method: str, tell: Tell) -> Outputs:
-    """Take out of the clip what words ask for; refuse where none of it is heard."""
+    """Take out of the clip what words ask for; what is not heard is told in a note beside."""
     from unstir.extracting import extract
-    from unstir.queries import parse
+    from unstir.queries import shorten
     from unstir.settings import Settings
 
     settings = Settings(query=job.words, format="float32", device=job.device)
@@ -44,16 +43,15 @@ def extract_clip(job: Job, clip: Clip, heard: Path, method: str, tell: Tell) -> 
         job.out,
         settings,
         name=name,
-        strict=len(parse(job.words).queries) == 1,
         overwrite=not _is_whole(job.out / name),
         listener=_listener(tell),
     )
-    if done.result is None or len(done.missing) == len(done.found):
-        raise SettingsError(
-            f"{clip.name} does not hold {'; '.join(done.missing)} as far as can be heard; ask in "
-            "other words, or select an item that holds it"
-        )
-    return _stems(done.result, settings.method)
+    assert done.result is not None  # which only a strict extraction goes without
+    outputs = _stems(done.result, settings.method)
+    missing = [f"{shorten(one.query)} ({one.score:.2f})" for one in done.found if not one.is_heard]
+    if missing:
+        outputs[0]["note"] = f"not heard: {', '.join(missing)}"
+    return outputs
 
 
 def _stems(result: "Result", method: str) -> Outputs:

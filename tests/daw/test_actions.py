@@ -1,5 +1,6 @@
 """The other actions: comparison, chains, melody, words, set-up, self-test, and the dialogs."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -50,17 +51,30 @@ def test_a_question_that_is_dismissed_does_nothing(
     assert not reaper.messages
 
 
-def test_words_are_handed_on_and_the_answer_is_said(
+def test_what_is_not_heard_is_said_once_and_lies_on_tracks_all_the_same(
+    reaper: Reaper, project: Project, tmp_path: Path
+) -> None:
+    sf.write(tmp_path / "silent.wav", np.zeros((2 * RATE, 2)), RATE)
+    project.tracks[0].items.append(item_of(Source.of_file(tmp_path / "silent.wav")))
+    reaper.answers = ['a dog, 100 % "angry"; rain']
+    reaper.run("Extract a sound described in words")
+    reaper.pump()
+    assert reaper.messages == ['Scene 1: not heard: a dog, 100 % "angry" (0.00), rain (0.00)']
+    names = [track.name for track in project.tracks]
+    assert names == ["Dialogue", "a dog 100 angry", "rain", "residual"]
+
+
+def test_what_words_cannot_ask_for_is_one_sentence(
     reaper: Reaper, project: Project, item: Item
 ) -> None:
-    reaper.answers = ['a dog, 100 % "angry"']
+    reaper.answers = ['100 % "\u72ac"']
     reaper.run("Extract a sound described in words")
     reaper.pump()
     (folder,) = (Path(project.folder) / "stems/jobs").iterdir()
     job = parse_lines((folder / "job.txt").read_bytes())
-    assert (job["action"], job["words"]) == ("extract", 'a dog, 100 % "angry"')
+    assert (job["action"], job["words"]) == ("extract", '100 % "\u72ac"')
     (message,) = reaper.messages
-    assert "dog" in message
+    assert "describe the sound in English" in message
     assert "\n" not in message  # one sentence, without the worker's log
 
 
@@ -72,7 +86,8 @@ def test_what_was_extracted_lies_on_tracks_named_by_the_words(
     reaper.answers = [given]
     reaper.run("Extract a sound described in words")
     reaper.pump()
-    assert not reaper.messages
+    (message,) = reaper.messages
+    assert re.fullmatch(r"Scene 1: not heard: music \(0\.\d\d\)", message)
     assert [track.name for track in project.tracks] == ["Dialogue", "noise", "Music", "residual"]
     assert project.undo_names == ["unstir: extract noise; music"]
     assert np.abs(mix(project, RATE, 3) - before).max() < 1e-6

@@ -1,7 +1,7 @@
 import pytest
 
 from unstir.errors import SettingsError
-from unstir.queries import MAX_CHARACTERS, MAX_QUERIES, parse, stem_names
+from unstir.queries import MAX_CHARACTERS, MAX_QUERIES, hints, parse, stem_names
 from unstir.settings import Settings, question_of
 
 
@@ -144,3 +144,39 @@ def test_the_same_word_composed_otherwise_is_the_same() -> None:
 
 def test_names_that_the_report_or_windows_keeps_are_not_given() -> None:
     assert stem_names(["mixture", "CON", "com1", "- a -"]) == ("mixture 2", "con 2", "com1 2", "a")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "music without singing",
+        "the dog but not the music",
+        "The dog, But Not the music",
+        "the dog, not the music",
+        "a cat and no dog",
+        "birds except for crows",
+    ],
+)
+def test_a_negation_behind_other_words_gets_a_hint(words: str) -> None:
+    (hint,) = hints(parse(f"{words}; rain").queries)
+    assert hint.startswith(f"{words!r} is asked for as one phrase; 'not ...' is read at the front")
+    if "but" not in words.casefold():  # which another refusal is about
+        assert hints(parse(f"not {words}").queries) == (hint,)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "a dog",
+        "not the music",
+        "without the music",
+        "everything but the dog",
+        "not only music",
+        "knot and nod",
+        "rain, not only on roofs",
+        "noise and notes",
+        "nothing but rain",
+    ],
+)
+def test_other_words_get_no_hint(words: str) -> None:
+    assert hints(parse(words).queries) == ()

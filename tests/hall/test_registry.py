@@ -104,3 +104,16 @@ def test_words_behind_a_method_say_what_the_stems_hold() -> None:
 def test_everything_but_a_sound_gives_two_stems() -> None:
     with pytest.raises(SettingsError, match="gives two stems"):
         make('query:"not the music"', "film", model="random:query")
+
+
+@pytest.mark.parametrize("name", ["query:", 'query:""', "query: ''", "audiosep:"])
+def test_a_colon_without_words_does_not_mean_the_stems_of_a_film(name: str) -> None:
+    for ask in (find, make):
+        with pytest.raises(SettingsError, match="no words behind the colon; say what is wanted"):
+            ask(name)
+
+
+@pytest.mark.parametrize("asked", [{"queries": ("speech",)}, {"likes": ("bark.wav",)}])
+def test_what_is_asked_for_in_two_places_is_refused(asked: dict[str, tuple[str, ...]]) -> None:
+    with pytest.raises(SettingsError, match="say in one place alone what is wanted"):
+        make('query:"dog"', ("target", "residual"), model="random:query", **asked)

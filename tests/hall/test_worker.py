@@ -200,8 +200,19 @@ def test_what_words_ask_for_is_extracted(tmp_path: Path) -> None:
     assert np.abs(sum(parts) - sf.read(scene)[0]).max() < 1e-5
 
 
-def test_what_is_not_in_an_item_is_said_and_nothing_is_placed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "said", "stems"),
+    [
+        ("a dog", "not heard: a dog (0.00)", ["target", "residual"]),
+        ("not a dog", "not heard: a dog (0.00)", ["target", "residual"]),
+        ("dog; rain", "not heard: dog (0.00), rain (0.00)", ["dog", "rain", "residual"]),
+    ],
+)
+def test_what_is_not_heard_in_an_item_is_said_and_placed_all_the_same(
+    words: str, said: str, stems: list[str], tmp_path: Path
+) -> None:
     sf.write(tmp_path / "silent.wav", np.zeros((RATE, 2)), RATE, subtype="FLOAT")
-    status = extracting(tmp_path / "job", tmp_path / "silent.wav", "a dog")
-    assert status["state"] == "failed"
-    assert "does not hold a dog as far as can be heard" in status["error"]
+    status = extracting(tmp_path / "job", tmp_path / "silent.wav", words)
+    assert status["state"] == "done"
+    assert [status[f"output_{i + 1}_stem"] for i in range(len(stems))] == stems
+    assert [value for key, value in status.items() if key.endswith("_note")] == [said]

@@ -157,15 +157,19 @@ def clap(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_clap(tmp_path_factory.mktemp("clap") / "clap")
 
 
-@pytest.fixture
-def mine(clap: Path, tmp_path: Path) -> Path:
-    """Return a small model of ours with its CLAP model."""
+def tiny_audiosep(folder: Path, clap: Path) -> Path:
+    """Write a small model of ours with its CLAP model."""
     config = dataclasses.replace(TINY, condition_size=512)
-    path = tmp_path / "mine.safetensors"
-    card = {"clap_sha256": keep(clap, tmp_path / "mine-clap", 512)}
+    path = folder / "mine.safetensors"
+    card = {"clap_sha256": keep(clap, folder / "mine-clap", 512)}
     model = checkpoint.random_model("audiosep", config, seed=3)
     checkpoint.save(path, "audiosep", model.net, config, model.sources, card)
     return path
+
+
+@pytest.fixture
+def mine(clap: Path, tmp_path: Path) -> Path:
+    return tiny_audiosep(tmp_path, clap)
 
 
 def test_a_released_checkpoint_and_a_clap_folder_become_a_method(

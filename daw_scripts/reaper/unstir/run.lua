@@ -104,7 +104,7 @@ function run.start(options)
   local folder, out = job.new_folder(project)
   local status = { state = "starting", stage = "reading the items", progress = "0" }
   local gather = gatherer(project, parts, folder, options, status)
-  local clips, left_out, watch, finished
+  local clips, left_out, watch, finished -- left_out: lines that are shown at the end
   local polled = 0
   local ended = false
 
@@ -177,6 +177,9 @@ function run.start(options)
       finished = job.outputs(status)
       for _, output in ipairs(finished) do
         output.job = folder:match("[^/]+$")
+        if output.note then
+          left_out[#left_out + 1] = clips[output.clip].name .. ": " .. output.note
+        end
         if options.label then
           output.label = options.label(output)
         end
