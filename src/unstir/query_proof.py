@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unstir.evaluate import bootstrap_interval, si_sdr_db, snr_db
-from unstir.finding import found_in
+from unstir.finding import HEARD, found_in
 from unstir.hybrid.controls import Oracle
-from unstir.journal import write_whole
+from unstir.journal import file_digest, write_whole
 from unstir.neural.captions import HELD_OUT, classes_of, other_captions
 from unstir.neural.frozen import FROZEN, N_QUERY, frozen_queries
 from unstir.neural.pack import SAMPLE_RATE, Clip, Pack
@@ -34,6 +35,7 @@ from unstir.queries import REST, TARGET
 from unstir.riff import WavWriter
 from unstir.separate import separate_with
 from unstir.types import Mixture, Separator, Waveform
+from unstir.weights import locate
 
 SEED = 3000
 N_NAMES, N_PER_NAME = 20, 5  # that a recording is to be put under, and recordings of each
@@ -42,6 +44,7 @@ QUIET = np.float32(1e-6)  # of the mix in every estimate: silence has no SI-SDR
 LARGE, BY_EAR = "query, large encoder", "query, by a recording"
 BLIND = "query-blind net"
 MEASURES = ("si_sdr_db", "sdr_db")
+N_PARAPHRASES = 3  # of a name, their gains averaged
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +144,6 @@ def answers(model: str, case: Case, folder: Path, *, large: bool) -> dict[str, S
             writer.write(case.like)
         found[BY_EAR] = QuerySeparator(PAIR, model, likes=(str(path),))
     return found | {
-        "paraphrase": replace(one, queries=(other_captions(case.name)[0],)),
         "wrong word": replace(one, queries=(case.wrong,)),
         "the other sound": replace(one, queries=(case.other,)),
         "not the other sound": replace(one, queries=(case.other,), is_negated=True),
@@ -169,6 +171,10 @@ def figures(model: str, case: Case, *, large: bool, blind: str = "") -> dict[str
     with tempfile.TemporaryDirectory() as folder:
         for how, one in answers(model, case, Path(folder), large=large).items():
             found[how] = improvement(separate_with(one, mix)[TARGET], case)
+    others = other_captions(case.name)[:N_PARAPHRASES]
+    asked = (QuerySeparator(PAIR, model, (words,)) for words in others)
+    gains = [improvement(separate_with(one, mix)[TARGET], case) for one in asked]
+    found["paraphrase"] = {key: float(np.mean([gain[key] for gain in gains])) for key in MEASURES}
     found["no words"] = improvement(wordless(model, mix), case)
     return found | ({BLIND: improvement(wordless(blind, mix), case)} if blind else {})
 
@@ -231,12 +237,13 @@ def prove_queries(
                 tell(f"{kind}: {len(rows[kind])} of {len(part)}")
     report = {
         "model": model,
+        "sha256": {name: file_digest(locate(name)) for name in (model, blind) if name},
         "scenes": {kind: FROZEN[kind] for kind in plans},
         "large_encoder": large,
         "rows": rows,
         "summary": {kind: summary(part) for kind, part in rows.items()},
         "classes": {kind: by_class(part) for kind, part in rows.items()},
-        "presence": presence(rows["seen"]),
+        "presence": {kind: presence(part) for kind, part in rows.items()},
         "retrieval": retrieval(model, pack),
     }
     text = table(report)
@@ -314,17 +321,34 @@ def by_class(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def presence(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return how well scores tell what is there from what is not."""
-    there = np.array([row["presence"][key] for row in rows for key in ("there", "other")])
-    absent = np.array([row["presence"]["absent"] for row in rows])
+    """Return how well scores tell what is there from what is not.
+
+    Returns
+    -------
+    dict of str to float
+        Areas under the ROC, of what is asked for and of both sounds of a mix; how much of what is
+        asked for is heard at the threshold that `unstir find` has, and how much of what is not
+        there; and the threshold that would be the best here.
+    """
+    asked, other, absent = (
+        np.array([row["presence"][key] for row in rows]) for key in ("there", "other", "absent")
+    )
+    there = np.concatenate([asked, other])
     edges = np.linspace(0.02, 0.98, 97)
     accuracy = [(np.mean(there > edge) + np.mean(absent <= edge)) / 2 for edge in edges]
-    order = (there[:, None] > absent[None]).mean() + 0.5 * (there[:, None] == absent[None]).mean()
     return {
-        "area_under_roc": round(float(order), 3),
+        "area_under_roc_asked": round(_area(asked, absent), 3),
+        "area_under_roc": round(_area(there, absent), 3),
+        "heard_of_asked": round(float(np.mean(asked > HEARD)), 3),
+        "heard_of_absent": round(float(np.mean(absent > HEARD)), 3),
         "best_threshold": round(float(edges[int(np.argmax(accuracy))]), 2),
         "best_balanced_accuracy": round(float(np.max(accuracy)), 3),
     }
+
+
+def _area(there: NDArray[np.float64], absent: NDArray[np.float64]) -> float:
+    above = (there[:, None] > absent[None]).mean()
+    return float(above + 0.5 * (there[:, None] == absent[None]).mean())
 
 
 def retrieval(model: str, pack: Pack) -> dict[str, Any]:

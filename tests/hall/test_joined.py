@@ -14,12 +14,14 @@ import torch
 from tests.sounds import mixture_of, null_db, scene
 from unstir import run
 from unstir.errors import AudioError, SettingsError, UnknownNameError
+from unstir.evaluate import si_sdr_db
 from unstir.hybrid.bank import Bank
 from unstir.joined import Hybrid
 from unstir.neural import checkpoint
 from unstir.neural.refiner import Refiner, RefinerConfig
 from unstir.registry import _registered, make
-from unstir.separate import Result, separate_file
+from unstir.scene import load_scene
+from unstir.separate import Result, separate_file, separate_with
 from unstir.settings import Progress, Settings
 from unstir.types import FILM, SONG, STEM_SETS, Mixture
 
@@ -90,6 +92,24 @@ def test_what_it_has_learned_changes_the_stems_and_they_add_up(
     alone = base.separate(sound, base.survey([sound]))
     changed = max(np.abs(found[name] - alone[name]).max() for name in FILM)
     assert changed > 0.02 * np.abs(sound.waveform).max()
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_what_ships_does_no_harm_where_nobody_speaks(channels: int) -> None:
+    found = load_scene()
+    part = slice(4 * found.sample_rate, 10 * found.sample_rate)
+    truth = {name: found.stems[name][:, part] for name in ("music", "effects")}
+    if channels == 1:
+        truth = {name: wave.mean(axis=0, keepdims=True) for name, wave in truth.items()}
+    sound = Mixture(mixture_of(truth), found.sample_rate)
+    base, hybrid = (
+        separate_with(make(name, "film", device="cpu"), sound)
+        for name in ("compact-film", "hybrid")
+    )
+    for name, wave in truth.items():
+        assert si_sdr_db(wave, hybrid[name]) > si_sdr_db(wave, base[name]) - 0.05
+    speech_db = 20 * np.log10(hybrid["speech"].std() / sound.waveform.std())
+    assert speech_db < -70
 
 
 def later(sound: Mixture) -> Mixture:

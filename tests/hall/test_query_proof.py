@@ -25,6 +25,7 @@ from unstir.query_proof import (
     by_class,
     cases,
     figures,
+    presence,
     summary,
     table,
 )
@@ -59,8 +60,8 @@ def case(like: NDArray[np.float32] | None) -> Case:
 def test_every_way_to_ask_is_measured_against_the_mix(model: str) -> None:
     found = figures(model, case(noise(2, 1)), large=False)
     assert list(found) == [
-        *("mixture", "oracle", "query", BY_EAR, "paraphrase", "wrong word", "the other sound"),
-        *("not the other sound", "no words"),
+        *("mixture", "oracle", "query", BY_EAR, "wrong word", "the other sound"),
+        *("not the other sound", "paraphrase", "no words"),
     ]
     assert found["mixture"]["si_sdr_db"] == pytest.approx(0, abs=1e-4)
     assert found["mixture"]["sdr_db"] == pytest.approx(0, abs=1e-4)
@@ -163,6 +164,18 @@ def test_differences_are_taken_mix_by_mix_and_a_way_counts_where_it_was_asked() 
     assert found["query over wrong word"]["si_sdr_db"]["mean"] == 8.0
     assert (found[BY_EAR]["mixes"], found[BY_EAR]["si_sdr_db"]["mean"]) == (1, 5.0)
     assert found["mixture"]["si_sdr_db"] == {"mean": 0.0, "median": 0.0, "interval": [0.0, 0.0]}
+
+
+def test_presence_tells_what_is_asked_for_from_the_sound_beside_it() -> None:
+    scores = [(0.9, 0.8, 0.6), (0.7, 0.8, 0.2), (0.3, 0.8, 0.4), (0.1, 0.8, 0.2)]
+    rows = [
+        {"presence": dict(zip(("there", "other", "absent"), one, strict=True))} for one in scores
+    ]
+    found = presence(rows)
+    assert found["heard_of_asked"] == 0.5 and found["heard_of_absent"] == 0.25
+    assert found["area_under_roc_asked"] == pytest.approx((4 + 4 + 2 + 0) / 16, abs=1e-3)
+    assert found["area_under_roc"] == pytest.approx((10 + 16) / 32, abs=1e-3)
+    assert 0.6 <= found["best_threshold"] < 0.7
 
 
 def test_the_table_says_what_was_left_out() -> None:
