@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from unstir.report_sources import Source
 
 
-def _listed(text: str) -> list[str]:
+def comma_separated(text: str) -> list[str]:
     """Return names apart by commas; those between quotation marks part nothing.
 
     Examples
     --------
-    >>> _listed('midside,query:"talking, loud; a song",,oracle')
+    >>> comma_separated('midside,query:"talking, loud; a song",,oracle')
     ['midside', 'query:"talking, loud; a song"', 'oracle']
     """
     return re.findall(r'(?:[^,"]|"[^"]*"?)+', text)
@@ -57,7 +57,7 @@ def add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     add(
         "--methods",
         metavar="NAME,NAME",
-        type=_listed,
+        type=comma_separated,
         help="see 'unstir methods'; query:\"talking; a song; noises\" asks in words (default: all "
         "that are ready)",
     )

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from unstir.cli_compare import _listed
+from unstir.cli_compare import comma_separated
 from unstir.errors import SettingsError
 
 
@@ -51,7 +51,7 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     evaluate.add_argument(
         "--methods",
         metavar="NAME,NAME",
-        type=_listed,
+        type=comma_separated,
         action="extend",
         help="only these; 'all' for every one that is ready (default: all, but none with --model "
         "or --controls)",
