@@ -63,3 +63,20 @@ def test_a_bank_of_some_priors_has_their_planes_alone(priors: tuple[str, ...]) -
     own = [name.split()[0] in priors for name in every.names]
     assert found.any()
     torch.testing.assert_close(found, wanted[own], rtol=0, atol=0)
+
+
+def test_stems_that_are_on_the_device_are_taken_from_there() -> None:
+    rng = np.random.default_rng(0)
+    stems = {name: rng.standard_normal((2, RATE)).astype(np.float32) for name in STEM_SETS["film"]}
+    spectrum = analyze(Mixture(mixture_of(stems), RATE))
+    given = {name: analyze(Mixture(stem, RATE)) for name, stem in stems.items()}
+    bank, cpu, asked = Bank(priors=("alike",)), torch.device("cpu"), []
+
+    def cells(name: str) -> torch.Tensor:
+        asked.append(name)
+        return torch.from_numpy(given[name].cells).transpose(1, 2)
+
+    found = fast_bank.planes(bank, spectrum, {}, given, cpu, cells)
+    assert asked == list(stems)
+    wanted = fast_bank.planes(bank, spectrum, {}, given, cpu)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
