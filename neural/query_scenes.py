@@ -72,6 +72,8 @@ class QueryRecipe:
         Share of film scenes.
     absent : float
         Share, among the others, that are asked for what they do not hold.
+    pairs : float
+        Share, among the others, of two sounds all along, the first at -5 to +5 dB of the other.
     targets : tuple of str
         Classes to ask for, or none for all that `unstir.neural.captions.HELD_OUT` leaves. A sound
         that is held out plays only where it is asked for.
@@ -81,6 +83,7 @@ class QueryRecipe:
     split: str
     film: float = 0.25
     absent: float = 0.1
+    pairs: float = 0.35
     targets: tuple[str, ...] = ()
     _clips: dict[str, list[Clip]] = field(init=False, repr=False, compare=False)
     _of_kind: dict[str, list[str]] = field(init=False, repr=False, compare=False)
@@ -129,12 +132,13 @@ class QueryRecipe:
         clip, names = self._target(rng)
         narrow = names[-1]
         name = narrow if full or rng.random() < 0.6 else names[int(rng.integers(len(names)))]
-        n_others = 1 if full else int(rng.choice([1, 2, 3], p=[0.45, 0.35, 0.2]))
+        pair = full or bool(rng.random() < self.pairs)
+        n_others = 1 if pair else int(rng.choice([1, 2, 3], p=[0.45, 0.35, 0.2]))
         others = [self._other(rng, name, names) for _ in range(n_others)]
-        target = self._bus(rng, clip, n_samples, full)
-        rest = tuple(self._bus(rng, one, n_samples, full) for one in others)
+        target = self._bus(rng, clip, n_samples, full, pair)
+        rest = tuple(self._bus(rng, one, n_samples, full, pair) for one in others)
         caption = name if full else draw_caption(rng, name)
-        level_db = -25.0 + float(rng.uniform(-5, 5) if full else rng.normal(0, 5))
+        level_db = -25.0 + float(rng.uniform(-5, 5) if pair else rng.normal(0, 5))
         # The first of the others stands in one stem, the rest in the other, at levels of their own.
         scene = Scene(
             n_samples,
@@ -194,10 +198,10 @@ class QueryRecipe:
             if name not in found and not narrow & found:
                 return clip
 
-    def _bus(self, rng: np.random.Generator, clip: Clip, n: int, full: bool) -> Bus:
+    def _bus(self, rng: np.random.Generator, clip: Clip, n: int, full: bool, pair: bool) -> Bus:
         """Return a recording as it plays in a scene: once, over and over, or all along."""
         again = 1
-        all_along = full or rng.random() < 0.4
+        all_along = pair or rng.random() < 0.4
         if all_along:
             again = n // clip.n_samples + 1
         elif clip.kind in ("speech", "effects") and clip.n_samples < 0.6 * n:

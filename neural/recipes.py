@@ -96,6 +96,11 @@ RECIPES: dict[str, TrainConfig] = {
         segment=2**17 - 512, batch=16, learning_rate=1e-3, warmup=150, decay=0.7,
         validate_every=250,
     ),
+    "query-2": TrainConfig(
+        net="query", scenes="query", loss="asked", net_config={"dropout": 0.3}, steps=2400,
+        segment=2**17 + 2**16 - 512, batch=10, learning_rate=8e-4, warmup=40, decay=0.55,
+        weight_decay=0.02, seed=111, validate_every=200,
+    ),
     "query-blind": TrainConfig(
         net="query", scenes="query", loss="asked", net_config={"dropout": 0.15}, steps=800,
         segment=2**17 - 512, batch=16, learning_rate=7e-4, warmup=50, decay=0.7, wordless=1.0,
@@ -187,8 +192,8 @@ def start(config: TrainConfig, path: Path) -> dict[str, Tensor]:
     config : TrainConfig
         What will be trained.
     path : Path
-        A model of the same net and sizes. Of `Compact` it may have another dropout and more
-        sources: the run begins with the first of them (speech and music become vocals and
+        A model of the same net and sizes; its dropout may be another. Of `Compact` it may have
+        more sources: the run begins with the first of them (speech and music become vocals and
         accompaniment); a `QueryNet` begins with all of it but the last layer. For the mask net
         that grows from it, a voice detector: then the last layer's weights are those that torch
         draws next.
@@ -216,7 +221,10 @@ def start(config: TrainConfig, path: Path) -> dict[str, Tensor]:
         weights["last.weight"] = weights["last.weight"][:, :n].clone()
         weights["last.bias"] = weights["last.bias"][:n].clone()
         return weights
-    if not isinstance(model.net, net_class) or model.config != wanted:
+    given = model.config
+    if isinstance(model.net, net_class) and hasattr(wanted, "dropout"):
+        given = replace(given, dropout=wanted.dropout)
+    if not isinstance(model.net, net_class) or given != wanted:
         raise SettingsError(
             f"{path} is a {type(model.net).__name__} of another kind or size; this run begins "
             f"with a {net_class.__name__} of its own size"

@@ -96,8 +96,9 @@ def test_the_tables_of_nets_are_those_that_were_measured() -> None:
     assert rows and all(line in text for line in rows)
 
 
-def test_the_table_of_questions_is_the_one_that_was_measured() -> None:
+@pytest.mark.parametrize("name", ["query", "find"])
+def test_the_tables_of_questions_are_those_that_were_measured(name: str) -> None:
     text = (ROOT / "docs/query.md").read_text(encoding="utf-8")
-    measured = (ROOT / "benchmarks/query.md").read_text(encoding="utf-8")
+    measured = (ROOT / f"benchmarks/{name}.md").read_text(encoding="utf-8")
     rows = [line for line in measured.splitlines() if line.startswith("| ")]
     assert rows and all(line in text for line in rows)

@@ -31,6 +31,7 @@ RECIPES = {
     "compact-song": "vocals and accompaniment",
     "vad": "which frames hold speech",
     "query": "what words ask for; --init with compact-film begins with what that one hears",
+    "query-2": "its further leg; --init with the query before",
     "query-blind": "the same, never told what is asked for, for comparison",
     "mrx-small, unet-small, chimera-small": "published nets at reduced size",
     "vocalnet-small, vocalnet-small-binary": "published, too; --init with a vad grows them from it",

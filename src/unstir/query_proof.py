@@ -237,7 +237,11 @@ def prove_queries(
                 tell(f"{kind}: {len(rows[kind])} of {len(part)}")
     report = {
         "model": model,
-        "sha256": {name: file_digest(locate(name)) for name in (model, blind) if name},
+        "sha256": {
+            name: file_digest(locate(weights))
+            for name, weights in (("query", model), (BLIND, blind))
+            if weights
+        },
         "scenes": {kind: FROZEN[kind] for kind in plans},
         "large_encoder": large,
         "rows": rows,

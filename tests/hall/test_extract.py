@@ -12,7 +12,6 @@ from unstir.errors import AudioError, SettingsError
 from unstir.extracting import extract
 from unstir.finding import RATE, Found, Span, _windows, found_in, listen_for
 from unstir.neural.query_net import FRAME, n_presence_frames
-from unstir.riff import WavWriter
 from unstir.separate import separate_file
 from unstir.settings import Note, Progress, Settings
 from unstir.sighting import write_markers
@@ -358,28 +357,6 @@ def test_a_sound_called_mixture_gets_a_file(tmp_path: Path) -> None:
     done = extract(path, tmp_path / "out", Settings(query="mixture; rain"))
     assert done.result is not None
     assert set(done.result.files) == {"mixture 2", "rain", "residual"}
-
-
-@pytest.mark.parametrize(
-    ("words", "wanted"), [("the music", "residual"), ("not the music", "target")]
-)
-def test_the_lfe_stays_with_what_is_left(words: str, wanted: str, tmp_path: Path) -> None:
-    path = tmp_path / "in.wav"
-    wave = sound(2, 48000, 6)
-    with WavWriter(
-        path,
-        sample_rate=48000,
-        n_channels=6,
-        n_samples=len(wave),
-        subtype="FLOAT",
-        layout=("FL", "FR", "FC", "LFE", "SL", "SR"),
-    ) as writer:
-        writer.write(np.ascontiguousarray(wave.T))
-    extract(path, tmp_path / "out", Settings(query=words))
-    stems = stems_of(tmp_path / "out/in" / words)
-    np.testing.assert_allclose(stems[wanted][:, 3], wave[:, 3], atol=1e-6)
-    (other,) = set(stems) - {wanted}
-    assert not stems[other][:, 3].any()
 
 
 def test_a_recording_that_is_not_there_is_refused_from_python_too(

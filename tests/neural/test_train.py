@@ -17,6 +17,7 @@ from unstir.neural.batches import Batches
 from unstir.neural.losses import masked_snr_loss
 from unstir.neural.pack import Pack
 from unstir.neural.planes import Bands
+from unstir.neural.query_net import QueryConfig, QueryNet
 from unstir.neural.recipes import RECIPES, export, recipe, start
 from unstir.neural.tasks import task
 from unstir.neural.train import TrainConfig, build, learning_rate, train
@@ -406,6 +407,17 @@ def test_a_leg_begins_with_the_weights_of_the_one_before(tmp_path: Path) -> None
     wider = replace(later, net_config={**later.net_config, "hidden": 16})
     with pytest.raises(SettingsError, match="of another kind or size"):
         start(wider, path)
+
+
+def test_a_leg_may_have_another_dropout_than_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "query.safetensors"
+    small: dict[str, Any] = {"channels": (4, 4, 4), "hidden": 8, "n_condition": 8}
+    net = QueryNet(QueryConfig(**small, dropout=0.1))
+    checkpoint.save(path, "query", net, net.config, ("target",), {})
+    later = replace(recipe("query-2"), net_config={**small, "dropout": 0.3})
+    assert_same(start(later, path), checkpoint.load(path).net.state_dict())
+    with pytest.raises(SettingsError, match="of another kind or size"):
+        start(replace(later, net_config={**small, "hidden": 16}), path)
 
 
 def test_a_pack_without_singing_trains_no_song_net(tiny_pack: Pack, tmp_path: Path) -> None:
