@@ -58,6 +58,7 @@ def draw(path: Path) -> None:
         is_detector = "balanced_accuracy" in card["validation"]
         axes.set_ylabel("balanced accuracy" if is_detector else "SI-SDR gain, dB", fontsize=8)
         axes.set_xlabel("steps", fontsize=8)
+        axes.locator_params(axis="x", nbins=5)
         axes.set_xlim(left=0)
         axes.grid(color=FAINT, linewidth=0.5, alpha=0.5)
         axes.tick_params(labelsize=8)
