@@ -171,6 +171,31 @@ def binary_masks(magnitudes: Tensor) -> Tensor:
     return wins / wins.sum(dim=0)
 
 
+def band_members(starts: NDArray[np.intp], n_bins: int) -> Tensor:
+    """Return the matrix that sums bins by bands, as `unstir.hybrid.dictionaries.pool` does.
+
+    Parameters
+    ----------
+    starts : ndarray of int, shape (bands + 1,)
+        As `band_starts` gives them.
+    n_bins : int
+        Bins of the grid.
+
+    Returns
+    -------
+    Tensor
+        float32, shape (bands, bins), 1 where the bin is in the band and 0 elsewhere.
+
+    Examples
+    --------
+    >>> band_members(np.array([0, 1, 3]), 4).tolist()
+    [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0]]
+    """
+    bins = np.arange(n_bins)
+    inside = (starts[:-1, None] <= bins) & (bins < starts[1:, None])
+    return torch.from_numpy(inside.astype(np.float32))
+
+
 def running_median(values: Tensor, size: int) -> Tensor:
     """Return the running median along the last axis, the same as `unstir.hybrid.hpss` has it.
 
@@ -331,11 +356,9 @@ def _lay_bank(
     """Return the shipped templates and the file's own on a spectrum's grid."""
     bank = _bank(method, spectrum, state)
     starts = band_starts(spectrum.frequencies_hz, _relative_width(method))
-    bins = np.arange(spectrum.config.n_bins)
-    inside = (starts[:-1, None] <= bins) & (bins < starts[1:, None])
     owned = [np.flatnonzero(bank.owners == i) for i in range(len(method.stems))]
     return _TorchBank(
-        torch.from_numpy(inside.astype(np.float32)).to(device),
+        band_members(starts, spectrum.config.n_bins).to(device),
         torch.from_numpy(bank.pooled).to(device),
         torch.from_numpy(bank.bins).to(device),
         tuple(torch.from_numpy(indices).to(device) for indices in owned),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unstir.hybrid.backfit import N_SIMILAR, RELATIVE_WIDTH
 from unstir.hybrid.dictionaries import band_starts
-from unstir.hybrid.fast import BLOCK_CELLS, TorchEvidence, ratio_masks
+from unstir.hybrid.fast import BLOCK_CELLS, TorchEvidence, band_members, ratio_masks
 from unstir.spectral import Spectrum
 
 
@@ -73,10 +73,8 @@ def alike(
 def _levels(cells: Tensor, starts: NDArray[np.intp]) -> Tensor:
     """Return root mean squares over channels and bands, shape (frames, bands)."""
     power = (cells.real.square() + cells.imag.square()).mean(dim=0)  # (T, F)
-    bins = np.arange(power.shape[1])[:, None]
-    inside = torch.from_numpy(((starts[:-1] <= bins) & (bins < starts[1:])).astype(np.float32))
-    widths = torch.from_numpy(np.diff(starts).astype(np.float32))
-    return (power @ inside.to(power.device) / widths.to(power.device)).sqrt()
+    inside = band_members(starts, power.shape[1]).to(power.device)  # (K, F)
+    return (power @ inside.T / inside.sum(dim=1)).sqrt()
 
 
 def _medians(levels: Tensor, apart: int) -> Tensor:

@@ -6,7 +6,6 @@ through what it was given by itself.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -65,15 +64,18 @@ def planes(
     >>> found.shape[0] == len(bank.names)
     True
     """
-    seen = TorchSpectrum.of(spectrum, device)
     stems = bank.stems
-    here: dict[str, Callable[[State | None], TorchEvidence]] = {
-        "midside": partial(fast_spatial.midside, seen, MidSide(stems)),
-        "panning": partial(fast_spatial.panning, seen, Panning(stems)),
-        "hpss": partial(fast.hpss, seen, Hpss(stems)),
-        "nmf": partial(fast.nmf, seen, Nmf(stems, bank.seed)),
+    here: dict[str, Callable[[TorchSpectrum, State | None], TorchEvidence]] = {
+        "midside": lambda seen, own: fast_spatial.midside(seen, MidSide(stems), own),
+        "panning": lambda seen, own: fast_spatial.panning(seen, Panning(stems), own),
+        "hpss": lambda seen, own: fast.hpss(seen, Hpss(stems), own),
+        "nmf": lambda seen, own: fast.nmf(seen, Nmf(stems, bank.seed), own),
     }
-    found = {name: here[name](part_of(state, name)) for name in here if name in bank.tells}
+    asked = [name for name in here if name in bank.tells]
+    found: dict[str, TorchEvidence] = {}
+    if asked:  # else the mix need not be there
+        seen = TorchSpectrum.of(spectrum, device)
+        found = {name: here[name](seen, part_of(state, name)) for name in asked}
     if separated and "alike" in bank.tells:
 
         def moved(name: str) -> Tensor:
@@ -81,10 +83,11 @@ def planes(
 
         found["alike"] = fast_backfit.alike(spectrum, stems, cells or moved)
     rest = bank.evidence(spectrum, state, separated, without=found)
-    result = torch.zeros(len(bank.names), spectrum.n_frames, spectrum.config.n_bins)
     if rest:
-        result = torch.from_numpy(bank.planes(rest))
-    result = result.to(device)
+        result = torch.from_numpy(bank.planes(rest)).to(device)
+    else:
+        shape = len(bank.names), spectrum.n_frames, spectrum.config.n_bins
+        result = torch.zeros(shape, device=device)
     at = 0
     for name, own in bank.tells.items():
         if name in found:

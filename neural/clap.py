@@ -196,7 +196,7 @@ def keep(
 
 
 def folder_digest(folder: Path) -> str:
-    """Return the SHA-256 over the names and contents of a folder's files, in hexadecimal.
+    """Return the SHA-256 over the names and contents of all files in a folder, in hexadecimal.
 
     Examples
     --------
@@ -205,10 +205,10 @@ def folder_digest(folder: Path) -> str:
     'e3b0c442'
     """
     digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb") as file:
             inner = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{path.name} {inner}\n".encode())
+        digest.update(f"{path.relative_to(folder).as_posix()} {inner}\n".encode())
     return digest.hexdigest()
 
 

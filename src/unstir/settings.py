@@ -7,9 +7,9 @@ from unstir.channels import Linking
 from unstir.errors import SettingsError, UnknownNameError
 from unstir.queries import REST, TARGET, Question, parse
 
-DEFAULT_METHODS = {"film": "hybrid", "song": "classical"}  # the best that ships, by stem set
-DEFAULT_BASES = {"film": "compact-film", "song": "classical"}  # of the hybrid, likewise
 HYBRID = "hybrid"
+DEFAULT_METHODS = {"film": HYBRID, "song": "classical"}  # the best that ships, by stem set
+DEFAULT_BASES = {"film": "compact-film", "song": "classical"}  # of the hybrid, likewise
 QUERY_METHOD = "query"  # what answers to words
 FORMATS = ("source", "pcm16", "pcm24", "float32", "flac")
 
